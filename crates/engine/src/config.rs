@@ -1,0 +1,427 @@
+//! Every number that can be chosen: with unit, default, source, and Linux's `sysctl` name where
+//! Linux has one.
+//!
+//! The defaults are Linux's of version 6.18 (see `docs/decisions/linux-profile.md`). A value is set
+//! by builder method or by name; [`Config::validate`] judges them together.
+
+use core::time::Duration;
+
+use thiserror::Error;
+
+/// A setting that was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No setting has this name.
+    #[error("unknown setting `{0}`")]
+    Unknown(String),
+    /// The value cannot be read, or is out of range.
+    #[error("{name}: `{value}` is not {expected}")]
+    Invalid {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be accepted.
+        expected: &'static str,
+    },
+    /// The value is Linux's, but Towpath does not have it yet.
+    #[error("{name}: `{value}` is not built yet; {expected}")]
+    NotBuilt {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What is there.
+        expected: &'static str,
+    },
+    /// Two settings contradict each other.
+    #[error("{0}")]
+    Contradiction(&'static str),
+}
+
+/// The least, the initial and the greatest size of a buffer, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferSizes {
+    /// Granted even when memory is short.
+    pub min: usize,
+    /// What a connection begins with.
+    pub default: usize,
+    /// What it may grow to.
+    pub max: usize,
+}
+
+/// Which congestion control a connection uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum CongestionControl {
+    /// RFC 5681 with byte counting.
+    #[default]
+    Reno,
+}
+
+macro_rules! config {
+    ($( $(#[doc = $doc:expr])* $field:ident : $type:ty = $default:expr, $name:literal, $unit:literal, $source:literal; )*) => {
+        /// The numbers of one stack.
+        ///
+        /// ```
+        /// use towpath_engine::Config;
+        ///
+        /// let mut config = Config::default();
+        /// config.set_by_name("tcp_syn_retries", "3")?;
+        /// config.validate()?;
+        /// # Ok::<(), towpath_engine::ConfigError>(())
+        /// ```
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct Config { $( pub(crate) $field: $type, )* }
+
+        impl Default for Config {
+            fn default() -> Config { Config { $( $field: $default, )* } }
+        }
+
+        impl Config {
+            $(
+                $(#[doc = $doc])*
+                #[doc = ""]
+                #[doc = concat!("Name: `", $name, "`. Unit: ", $unit, ". Source: ", $source, ".")]
+                #[must_use]
+                pub fn $field(mut self, value: $type) -> Config { self.$field = value; self }
+            )*
+
+            /// Sets a value by its `sysctl` name, or by its `towpath.*` name where Linux has none.
+            pub fn set_by_name(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+                match name.strip_prefix("net.ipv4.").unwrap_or(name) {
+                    $( $name => { self.$field = Value::parse($name, value)?; } )*
+                    _ => return Err(ConfigError::Unknown(name.to_owned())),
+                }
+                Ok(())
+            }
+
+            /// All settings, in the order of their names' topics.
+            pub fn iter(&self) -> impl Iterator<Item = Setting> {
+                [$( Setting { name: $name, unit: $unit, source: $source, value: Value::show(&self.$field, $name) }, )*]
+                    .into_iter()
+            }
+        }
+    };
+}
+
+/// One setting, as [`Config::iter`] lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Linux's `sysctl` name, or `towpath.*`.
+    pub name: &'static str,
+    /// What the value counts.
+    pub unit: &'static str,
+    /// The RFC, or whose choice it is.
+    pub source: &'static str,
+    /// The present value, in the form that [`Config::set_by_name`] reads.
+    pub value: String,
+}
+
+config! {
+    /// Receive buffer: least, initial and greatest size. The window scale is chosen for the greatest.
+    tcp_rmem: BufferSizes = BufferSizes { min: 4096, default: 131_072, max: 33_554_432 }, "tcp_rmem", "bytes, three numbers", "Linux";
+    /// Send buffer: least, initial and greatest size.
+    tcp_wmem: BufferSizes = BufferSizes { min: 4096, default: 16_384, max: 4_194_304 }, "tcp_wmem", "bytes, three numbers", "Linux";
+    /// Whether window scaling is offered and accepted.
+    tcp_window_scaling: bool = true, "tcp_window_scaling", "0 or 1", "RFC 7323";
+    /// Whether selective acknowledgment is offered and accepted.
+    tcp_sack: bool = true, "tcp_sack", "0 or 1", "RFC 2018";
+    /// Whether duplicates are reported by D-SACK.
+    tcp_dsack: bool = true, "tcp_dsack", "0 or 1", "RFC 2883";
+    /// Whether timestamps are offered and accepted.
+    tcp_timestamps: bool = true, "tcp_timestamps", "0 or 1", "RFC 7323";
+    /// How often a SYN is sent again before the connect fails.
+    tcp_syn_retries: u32 = 6, "tcp_syn_retries", "retransmissions", "Linux; RFC 9293 MUST-23 asks 3 minutes";
+    /// How many of a SYN's first time-outs are not doubled.
+    tcp_syn_linear_timeouts: u32 = 4, "tcp_syn_linear_timeouts", "time-outs", "Linux";
+    /// How often a SYN-ACK is sent again before the half-open connection goes.
+    tcp_synack_retries: u32 = 5, "tcp_synack_retries", "retransmissions", "Linux";
+    /// How many time-outs end an established connection, as Linux counts them (15 is 924.6 s).
+    tcp_retries2: u32 = 15, "tcp_retries2", "retransmissions", "Linux; RFC 9293 SHLD-11";
+    /// How many time-outs end a connection whose socket is closed.
+    tcp_orphan_retries: u32 = 8, "tcp_orphan_retries", "retransmissions", "Linux (0 there means 8)";
+    /// The least value of the RTO's variance term.
+    rto_min: Duration = Duration::from_millis(200), "tcp_rto_min_us", "microseconds", "Linux; RFC 6298 asks 1 s for the RTO";
+    /// The greatest RTO.
+    rto_max: Duration = Duration::from_secs(120), "tcp_rto_max_ms", "milliseconds", "Linux; RFC 6298 asks at least 60 s";
+    /// How long a closed socket waits for the peer's FIN.
+    tcp_fin_timeout: Duration = Duration::from_secs(60), "tcp_fin_timeout", "seconds", "Linux";
+    /// How long a connection stays in TIME-WAIT. RFC 9293 asks for 2 x 2 minutes.
+    time_wait: Duration = Duration::from_secs(60), "towpath.time_wait", "seconds", "Linux's TCP_TIMEWAIT_LEN";
+    /// How many TIME-WAIT records there may be; beyond, connections are closed without one.
+    tcp_max_tw_buckets: usize = 131_072, "tcp_max_tw_buckets", "records", "Linux";
+    /// The first and the last port for connects and for binds to port 0.
+    ip_local_port_range: (u16, u16) = (32_768, 60_999), "ip_local_port_range", "ports, two numbers", "Linux; RFC 6056";
+    /// TTL, or hop limit, of what is sent.
+    ip_default_ttl: u8 = 64, "ip_default_ttl", "hops", "RFC 1700, Linux";
+    /// How many half-open connections a listener may have.
+    tcp_max_syn_backlog: usize = 2048, "tcp_max_syn_backlog", "records", "Linux";
+    /// The greatest backlog that `listen` gives.
+    somaxconn: usize = 4096, "somaxconn", "connections", "Linux, net.core.somaxconn";
+    /// Whether a full accept queue resets the newcomer instead of letting it retry.
+    tcp_abort_on_overflow: bool = false, "tcp_abort_on_overflow", "0 or 1", "Linux";
+    /// Idle time before the first keep-alive probe, where a socket asks for keep-alive.
+    tcp_keepalive_time: Duration = Duration::from_secs(7200), "tcp_keepalive_time", "seconds", "RFC 9293 MUST-28";
+    /// Time between keep-alive probes.
+    tcp_keepalive_intvl: Duration = Duration::from_secs(75), "tcp_keepalive_intvl", "seconds", "Linux";
+    /// How many unanswered keep-alive probes end the connection.
+    tcp_keepalive_probes: u32 = 9, "tcp_keepalive_probes", "probes", "Linux";
+    /// The congestion control of new connections.
+    tcp_congestion_control: CongestionControl = CongestionControl::Reno, "tcp_congestion_control", "name", "RFC 5681";
+    /// The least MSS that a peer can make us send with.
+    tcp_min_snd_mss: u16 = 48, "tcp_min_snd_mss", "bytes", "Linux; CVE-2019-11479";
+    /// The least time between two answers to segments that are out of window, and between two
+    /// challenge ACKs, per connection.
+    tcp_invalid_ratelimit: Duration = Duration::from_millis(500), "tcp_invalid_ratelimit", "milliseconds", "Linux; RFC 5961 section 7";
+    /// How many ACKs of out-of-order segments may be put into one.
+    tcp_comp_sack_nr: u32 = 44, "tcp_comp_sack_nr", "acknowledgments", "Linux";
+    /// Segments in the initial window.
+    initial_window: u32 = 10, "towpath.initial_window", "segments", "RFC 6928";
+    /// Segments of one connection that may lie out of order.
+    max_out_of_order: usize = 8192, "towpath.max_out_of_order", "segments", "Towpath; SegmentSmack";
+    /// Connections of one stack, half-open ones not counted.
+    max_connections: usize = 1_048_576, "towpath.max_connections", "connections", "Towpath";
+    /// Packets on their way through the stack's loopback.
+    loopback_queue: usize = 1024, "towpath.loopback_queue", "packets", "Towpath";
+    /// Packets that wait for the device.
+    egress_queue: usize = 1024, "towpath.egress_queue", "packets", "Towpath";
+    /// Arriving segments handled before the lock is released.
+    segments_per_hold: usize = 16, "towpath.segments_per_hold", "segments", "Towpath";
+    /// Timers handled before the lock is released.
+    timers_per_hold: usize = 64, "towpath.timers_per_hold", "timers", "Towpath";
+    /// Echo replies a second.
+    echo_replies_per_second: u32 = 1000, "towpath.echo_replies_per_second", "packets", "Towpath; RFC 1122 section 3.2.2.6";
+}
+
+impl Config {
+    /// Judges the settings together.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let contradiction = |text| Err(ConfigError::Contradiction(text));
+        for sizes in [self.tcp_rmem, self.tcp_wmem] {
+            if sizes.min == 0 || sizes.min > sizes.default || sizes.default > sizes.max {
+                return contradiction("tcp_rmem, tcp_wmem: want 0 < min <= default <= max");
+            }
+            if sizes.max > 1 << 30 {
+                return contradiction("tcp_rmem, tcp_wmem: at most 1 GiB (RFC 7323 section 2.3)");
+            }
+        }
+        let (first, last) = self.ip_local_port_range;
+        if first == 0 || first > last {
+            return contradiction("ip_local_port_range: want 0 < first <= last");
+        }
+        if self.rto_min.is_zero() || self.rto_min > self.rto_max {
+            return contradiction("want 0 < tcp_rto_min_us <= tcp_rto_max_ms");
+        }
+        if self.ip_default_ttl == 0 {
+            return contradiction("ip_default_ttl: a packet with TTL 0 is never sent (RFC 1122)");
+        }
+        if self.tcp_min_snd_mss < 48 {
+            return contradiction("tcp_min_snd_mss: at least 48, else options fill the segment");
+        }
+        if self.initial_window == 0 || self.initial_window > 1000 {
+            return contradiction("towpath.initial_window: want 1 to 1000 segments");
+        }
+        for limit in [
+            self.segments_per_hold,
+            self.timers_per_hold,
+            self.egress_queue,
+            self.loopback_queue,
+            self.max_connections,
+            self.max_out_of_order,
+            self.somaxconn,
+            self.tcp_max_syn_backlog,
+        ] {
+            if limit == 0 {
+                return contradiction("a limit of zero lets nothing through: use at least 1");
+            }
+        }
+        if self.max_connections > u32::MAX as usize {
+            return contradiction("towpath.max_connections: at most 4294967295");
+        }
+        Ok(())
+    }
+
+    /// How many packets may wait for the device.
+    pub fn get_egress_queue(&self) -> usize {
+        self.egress_queue
+    }
+
+    /// How many arriving segments are handled before the lock is released.
+    pub fn get_segments_per_hold(&self) -> usize {
+        self.segments_per_hold
+    }
+
+    /// How many timers are handled before the lock is released.
+    pub fn get_timers_per_hold(&self) -> usize {
+        self.timers_per_hold
+    }
+}
+
+trait Value: Sized {
+    fn parse(name: &'static str, text: &str) -> Result<Self, ConfigError>;
+    fn show(&self, name: &'static str) -> String;
+}
+
+fn invalid(name: &'static str, value: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Invalid { name, value: value.to_owned(), expected }
+}
+
+macro_rules! number_value {
+    ($($type:ty, $expected:literal;)*) => {$(
+        impl Value for $type {
+            fn parse(name: &'static str, text: &str) -> Result<Self, ConfigError> {
+                text.trim().parse().map_err(|_| invalid(name, text, $expected))
+            }
+            fn show(&self, _: &'static str) -> String { self.to_string() }
+        }
+    )*};
+}
+
+number_value! {
+    u8, "a whole number from 0 to 255";
+    u16, "a whole number from 0 to 65535";
+    u32, "a whole number from 0 to 4294967295";
+    usize, "a whole number";
+}
+
+impl Value for bool {
+    fn parse(name: &'static str, text: &str) -> Result<bool, ConfigError> {
+        match text.trim() {
+            "0" => Ok(false),
+            "1" => Ok(true),
+            other => Err(invalid(name, other, "0 or 1")),
+        }
+    }
+
+    fn show(&self, _: &'static str) -> String {
+        u8::from(*self).to_string()
+    }
+}
+
+/// A duration is written in the unit that its name's suffix says, else in seconds.
+impl Value for Duration {
+    fn parse(name: &'static str, text: &str) -> Result<Duration, ConfigError> {
+        let number: u64 = text.trim().parse().map_err(|_| invalid(name, text, "a whole number"))?;
+        Ok(match name {
+            "tcp_rto_min_us" => Duration::from_micros(number),
+            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" => Duration::from_millis(number),
+            _ => Duration::from_secs(number),
+        })
+    }
+
+    fn show(&self, name: &'static str) -> String {
+        match name {
+            "tcp_rto_min_us" => self.as_micros().to_string(),
+            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" => self.as_millis().to_string(),
+            _ => self.as_secs().to_string(),
+        }
+    }
+}
+
+impl Value for BufferSizes {
+    fn parse(name: &'static str, text: &str) -> Result<BufferSizes, ConfigError> {
+        const EXPECTED: &str = "three whole numbers: least, initial, greatest";
+        let mut numbers = [0; 3];
+        let mut words = text.split([' ', '\t', ',']).filter(|word| !word.is_empty());
+        for number in &mut numbers {
+            let word = words.next().ok_or_else(|| invalid(name, text, EXPECTED))?;
+            *number = word.parse().map_err(|_| invalid(name, text, EXPECTED))?;
+        }
+        if words.next().is_some() {
+            return Err(invalid(name, text, EXPECTED));
+        }
+        let [min, default, max] = numbers;
+        Ok(BufferSizes { min, default, max })
+    }
+
+    fn show(&self, _: &'static str) -> String {
+        format!("{} {} {}", self.min, self.default, self.max)
+    }
+}
+
+impl Value for (u16, u16) {
+    fn parse(name: &'static str, text: &str) -> Result<(u16, u16), ConfigError> {
+        const EXPECTED: &str = "two ports: first and last";
+        let mut words = text.split([' ', '\t', ',']).filter(|word| !word.is_empty());
+        let mut port = || words.next().and_then(|word| word.parse().ok());
+        match (port(), port(), words.next()) {
+            (Some(first), Some(last), None) => Ok((first, last)),
+            _ => Err(invalid(name, text, EXPECTED)),
+        }
+    }
+
+    fn show(&self, _: &'static str) -> String {
+        format!("{} {}", self.0, self.1)
+    }
+}
+
+impl Value for CongestionControl {
+    fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
+        match text.trim() {
+            "reno" => Ok(CongestionControl::Reno),
+            other @ ("cubic" | "bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
+                name,
+                value: other.to_owned(),
+                expected: "there is: reno",
+            }),
+            other => Err(invalid(name, other, "the name of a congestion control: reno")),
+        }
+    }
+
+    fn show(&self, _: &'static str) -> String {
+        match self {
+            CongestionControl::Reno => "reno".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+
+    #[test]
+    fn every_setting_reads_what_it_shows() {
+        let config = Config::default();
+        let mut copy = Config::default();
+        for setting in config.iter() {
+            copy.set_by_name(setting.name, &setting.value).unwrap();
+        }
+        assert_eq!(copy, config);
+    }
+
+    #[test]
+    fn unknown_unreadable_and_unbuilt_values_say_so() {
+        let mut config = Config::default();
+        assert!(matches!(config.set_by_name("tcp_sock", "1"), Err(ConfigError::Unknown(_))));
+        assert!(matches!(config.set_by_name("tcp_sack", "2"), Err(ConfigError::Invalid { .. })));
+        assert!(matches!(
+            config.set_by_name("tcp_congestion_control", "bbr"),
+            Err(ConfigError::NotBuilt { .. })
+        ));
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn contradictions_are_found() {
+        for (name, value) in [
+            ("tcp_rmem", "4096 100 50"),
+            ("tcp_wmem", "0 1 2"),
+            ("ip_local_port_range", "5 4"),
+            ("tcp_rto_min_us", "200000000"),
+            ("ip_default_ttl", "0"),
+            ("towpath.initial_window", "0"),
+            ("towpath.egress_queue", "0"),
+        ] {
+            let mut config = Config::default();
+            config.set_by_name(name, value).unwrap();
+            assert!(config.validate().is_err(), "{name} = {value}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The fifth step: the ACK field. Send space, recovery, RTT, congestion, timers: in this order, and
+//! nowhere else.
+
+use towpath_wire::tcp::{Flags, Segment};
+
+use super::arrive::Step;
+use super::state::{StateName, Transition};
+use super::{Connection, Context, Reset};
+use crate::congestion::{AckSample, CongestionEvent, CongestionKind};
+use crate::error::CloseReason;
+use crate::instant::Instant;
+use crate::recovery::{Ack, Outcome, Phase};
+use crate::send::{AckKind, WindowUpdate};
+use crate::timer::TimerKind;
+
+impl Connection {
+    // Implements: RFC9293 s3.10.7.4j, RFC9293 s3.10.7.4k, RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m, RFC9293 s3.10.7.4o, H-09, H-34, H-35
+    pub(super) fn check_ack(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        segment: &Segment,
+        text_len: usize,
+    ) -> Step {
+        if !segment.flags.contains(Flags::ACK) {
+            context.counters.drop_flags += 1;
+            return Step::Done;
+        }
+        if self.state.name() == StateName::SynReceived {
+            if self.send.judge(segment.ack) != AckKind::New {
+                self.owed.reset = Some(Reset::Answer(segment.ack));
+                return Step::Done;
+            }
+            self.finish_crossed_handshake(now, context, segment);
+            return Step::Continue;
+        }
+        match self.send.judge(segment.ack) {
+            AckKind::Unsent | AckKind::Ancient => {
+                context.counters.drop_bad_ack += 1;
+                self.challenge(now, context);
+                return Step::Done;
+            }
+            // Its text may still be new.
+            AckKind::Old => return Step::Continue,
+            AckKind::Repeated => self.use_ack(now, context, segment, text_len, false),
+            AckKind::New => self.use_ack(now, context, segment, text_len, true),
+        }
+        if self.state.name() == StateName::Closed { Step::Done } else { Step::Continue }
+    }
+
+    fn use_ack(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        segment: &Segment,
+        text_len: usize,
+        advanced: bool,
+    ) {
+        // The send space.
+        let window = self.send.update_window(segment.seq, segment.ack, segment.window);
+        let mut fin_acknowledged = false;
+        let mut acked_bytes = 0;
+        if advanced {
+            let acknowledged = self.send.acknowledge(segment.ack);
+            fin_acknowledged = acknowledged.fin;
+            acked_bytes = acknowledged.bytes;
+            self.traffic.bytes_acked += acked_bytes;
+        }
+        self.send.on_answer();
+        if self.send.wnd() > 0 && window == WindowUpdate::Changed {
+            self.send.reset_probes();
+        }
+        // Recovery.
+        let outcome = self.recovery.on_ack(
+            now,
+            Ack {
+                ack: segment.ack,
+                advanced,
+                bare: text_len == 0
+                    && !segment.flags.intersects(Flags::SYN | Flags::FIN)
+                    && window == WindowUpdate::Unchanged,
+                sack: &segment.options.sack,
+                snd_nxt: self.send.nxt(),
+                mss: self.send.segment_size(),
+            },
+        );
+        // The round-trip time.
+        let sample = self.rtt_sample(now, segment, advanced, &outcome);
+        if let Some(sample) = sample {
+            self.rtt.on_sample(sample);
+        }
+        // Congestion.
+        self.tell_congestion(now, context, acked_bytes, sample, &outcome);
+        if advanced {
+            self.grow_send_buffer(context.config);
+            self.check_room();
+            // Timers.
+            self.restart_retransmission(now);
+        }
+        if fin_acknowledged {
+            self.on_fin_acknowledged(now, context);
+        }
+    }
+
+    /// By the send time where Karn allows it, else by the timestamp's echo.
+    // Implements: RFC6298 s3a, RFC7323 s4.1
+    fn rtt_sample(
+        &self,
+        now: Instant,
+        segment: &Segment,
+        advanced: bool,
+        outcome: &Outcome,
+    ) -> Option<core::time::Duration> {
+        let by_echo = || {
+            let echo = segment.options.timestamps?.echo;
+            self.timestamps.as_ref()?.sample(now, echo)
+        };
+        if !advanced {
+            return None;
+        }
+        outcome.rtt.or_else(by_echo)
+    }
+
+    fn tell_congestion(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        acked_bytes: u64,
+        rtt: Option<core::time::Duration>,
+        outcome: &Outcome,
+    ) {
+        let mss = self.send.segment_size();
+        let controller = self.congestion.controller_mut();
+        if let Some(in_flight_bytes) = outcome.congestion {
+            context.counters.fast_retrans += 1;
+            controller.on_congestion(&CongestionEvent {
+                now,
+                kind: CongestionKind::Loss,
+                in_flight_bytes,
+                mss,
+            });
+        }
+        if outcome.recovered {
+            controller.on_recovered(now);
+        }
+        let in_recovery = matches!(self.recovery.phase(), Phase::Fast { .. });
+        if acked_bytes > 0 && !in_recovery {
+            controller.on_ack(&AckSample {
+                now,
+                acked_bytes,
+                in_flight_bytes: self.recovery.pipe(),
+                rtt,
+                mss,
+                window_limited: self.recovery.take_window_limited(),
+            });
+        }
+    }
+
+    fn on_fin_acknowledged(&mut self, now: Instant, context: &mut Context<'_>) {
+        match self.state.name() {
+            StateName::LastAck => self.end(context, CloseReason::Closed),
+            StateName::FinWait1 | StateName::Closing => {
+                self.transition(context, Transition::FinAcknowledged);
+                self.timers.stop(TimerKind::Retransmission);
+                self.check_fin_wait_2(now, context);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A segment arrives: RFC 9293 section 3.10.7.4, its steps in its order.
+
+use super::state::StateName;
+use super::{Connection, Context};
+use crate::endpoint::Arrival;
+use crate::instant::Instant;
+
+/// Whether the next step follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The next step.
+    Continue,
+    /// The segment is done with.
+    Done,
+}
+
+impl Connection {
+    /// Takes a segment of this connection. Nothing is sent here: what is owed is noted.
+    pub(crate) fn handle_segment(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        arrival: Arrival,
+    ) {
+        self.traffic.segs_in += u64::from(arrival.segment_count());
+        match self.state.name() {
+            StateName::Closed => {}
+            StateName::SynSent => self.arrive_in_syn_sent(now, context, arrival),
+            _ => {
+                let _ = self.arrive_otherwise(now, context, arrival);
+            }
+        }
+        self.check_persist(now);
+    }
+
+    /// The eight steps. URG has no step of its own: urgent data is delivered in line.
+    fn arrive_otherwise(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        arrival: Arrival,
+    ) -> Step {
+        let Arrival { segment, payload, gso_size, .. } = arrival;
+        let text_len = payload.len();
+        let is = |step: Step| step == Step::Done;
+
+        // First, the sequence number (and before it PAWS, RFC 7323 section 5.3).
+        if is(self.check_sequence(now, context, &segment, text_len)) {
+            return Step::Done;
+        }
+        // Second, the RST bit (RFC 5961 section 3).
+        if is(self.check_reset(now, context, &segment)) {
+            return Step::Done;
+        }
+        // Third, security and precedence: none today.
+        // Fourth, the SYN bit (RFC 5961 section 4).
+        if is(self.check_syn(now, context, &segment)) {
+            return Step::Done;
+        }
+        // Fifth, the ACK field.
+        if is(self.check_ack(now, context, &segment, text_len)) {
+            return Step::Done;
+        }
+        self.on_alive(now);
+        // Sixth, the URG bit: nothing. Seventh, the text, and eighth, the FIN.
+        self.take_text(now, context, &segment, payload, gso_size)
+    }
+
+    /// The peer was heard.
+    fn on_alive(&mut self, now: Instant) {
+        self.last_received = now;
+        self.keep_alive_probes = 0;
+    }
+}

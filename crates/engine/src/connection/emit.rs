@@ -1,0 +1,295 @@
+//! Everything that leaves: a ladder whose first rung that applies is taken, and the only place where
+//! segments are built.
+
+use core::net::IpAddr;
+
+use towpath_wire::ip::Ecn;
+use towpath_wire::tcp::{Flags, Options, Segment, max_sack_blocks};
+use towpath_wire::{IpHeader, Protocol, SeqNumber};
+
+use super::state::StateName;
+use super::{Connection, Context, Reset, negotiate};
+use crate::chunks::Chunks;
+use crate::congestion::IdleSample;
+use crate::endpoint::table::FourTuple;
+use crate::instant::Instant;
+use crate::output::{Transmit, TransmitBody};
+use crate::recv::AckFields;
+use crate::send::{Blocked, Plan};
+use crate::timer::TimerKind;
+
+/// Whether a segment's text leaves for the first time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    New,
+    Again,
+}
+
+impl Connection {
+    /// The next segment, if one is to be sent now.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+    ) -> Option<Transmit> {
+        let transmit = self
+            .emit_reset(now, context)
+            .or_else(|| self.emit_syn(now, context))
+            .or_else(|| self.emit_again(now, context))
+            .or_else(|| self.emit_probe(now, context))
+            .or_else(|| self.emit_new(now, context))
+            .or_else(|| self.emit_ack(now, context))
+            .or_else(|| self.emit_keep_alive(now, context));
+        match &transmit {
+            Some(_) => {
+                self.traffic.segs_out += 1;
+                context.counters.out_segs += 1;
+            }
+            None => self.check_persist(now),
+        }
+        transmit
+    }
+
+    // Implements: RFC9293 s3.10.5, RFC9293 s3.10.7.1c
+    fn emit_reset(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        let reset = self.owed.reset.take()?;
+        context.counters.out_rsts += 1;
+        let segment = match reset {
+            Reset::Answer(seq) => self.segment(now, seq, Flags::RST, None),
+            Reset::Active => {
+                let fields = self.recv.acknowledge(0);
+                // With the latest timestamp, so that the peer's PAWS does not mind (RFC 7323
+                // section 3.2 SHOULD).
+                self.segment(now, self.send.nxt(), Flags::RST | Flags::ACK, Some(fields))
+            }
+        };
+        Some(self.packet(context, segment, Chunks::new()))
+    }
+
+    fn emit_syn(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        let syn_sent = self.syn_sent.as_ref().filter(|_| self.owed.syn)?;
+        let timestamp = syn_sent.timestamp(now);
+        let (flags, ack, options) = match &syn_sent.crossed {
+            None => (
+                Flags::SYN,
+                SeqNumber::default(),
+                negotiate::syn_options(context.config, &self.tuple, context.mtu, timestamp),
+            ),
+            Some(agreed) => (
+                Flags::SYN | Flags::ACK,
+                self.recv.nxt(),
+                agreed.syn_ack_options(context.config, &self.tuple, context.mtu, timestamp),
+            ),
+        };
+        self.owed.syn = false;
+        if self.is_syn_retransmission() {
+            context.counters.retrans_segs += 1;
+            self.traffic.total_retrans += 1;
+        }
+        self.arm_syn_timer(now, context);
+        let segment = Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.send.iss(),
+            ack,
+            flags,
+            window: self.recv.window().syn_field(),
+            urgent: 0,
+            options,
+        };
+        Some(self.packet(context, segment, Chunks::new()))
+    }
+
+    fn emit_again(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        let (seq, len) = self.recovery.next_missing()?;
+        let plan = self.send.plan_again(seq, len)?;
+        let window = self.congestion.controller().window();
+        if u64::from(plan.len) > self.recovery.room_again(window) {
+            self.recovery.on_window_limited();
+            return None;
+        }
+        self.emit_text(now, context, plan, Sending::Again)
+    }
+
+    // Implements: 9293 MUST-36, RFC9293 s3.8.1
+    fn emit_probe(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if !std::mem::take(&mut self.owed.probe) {
+            return None;
+        }
+        context.counters.win_probes += 1;
+        self.send.on_probe();
+        if let Some(plan) = self.send.next_despite_small_window() {
+            return self.emit_text(now, context, plan, Sending::New);
+        }
+        Some(self.probe(now, context))
+    }
+
+    fn emit_new(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if !self.state.may_transmit() {
+            return None;
+        }
+        self.restart_after_idle(now);
+        let window = self.congestion.controller().window();
+        match self.send.next_new(self.recovery.room(window), self.sack_len()) {
+            Ok(plan) => self.emit_text(now, context, plan, Sending::New),
+            Err(Blocked::Congestion) => {
+                self.recovery.on_window_limited();
+                None
+            }
+            Err(Blocked::Nothing | Blocked::Window | Blocked::Nagle) => None,
+        }
+    }
+
+    fn emit_ack(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if !self.recv.policy().is_due() || !self.may_acknowledge() {
+            return None;
+        }
+        let fields = self.acknowledge(self.max_blocks());
+        let segment = self.segment(now, self.send.nxt(), Flags::ACK, Some(fields));
+        Some(self.packet(context, segment, Chunks::new()))
+    }
+
+    // Implements: 9293 SHLD-12
+    fn emit_keep_alive(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if !std::mem::take(&mut self.owed.keep_alive) {
+            return None;
+        }
+        context.counters.keep_alives += 1;
+        Some(self.probe(now, context))
+    }
+
+    /// A segment that the peer must answer: empty, one below SND.UNA.
+    fn probe(&mut self, now: Instant, context: &Context<'_>) -> Transmit {
+        let fields = self.acknowledge(0);
+        let segment = self.segment(now, self.send.una() - 1, Flags::ACK, Some(fields));
+        self.packet(context, segment, Chunks::new())
+    }
+
+    fn emit_text(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        mut plan: Plan,
+        sending: Sending,
+    ) -> Option<Transmit> {
+        let payload = self.send.take(&mut plan);
+        if plan.sequence_len() == 0 {
+            return None;
+        }
+        let end = plan.seq + plan.sequence_len();
+        match sending {
+            Sending::New => self.recovery.on_sent(now, plan.seq, end),
+            Sending::Again => {
+                self.recovery.on_resent(now, plan.seq, end);
+                context.counters.retrans_segs += 1;
+                self.traffic.total_retrans += 1;
+                self.traffic.bytes_retrans += u64::from(plan.len);
+            }
+        }
+        self.traffic.bytes_sent += u64::from(plan.len);
+        if !self.timers.is_armed(TimerKind::Retransmission) {
+            self.restart_retransmission(now);
+        }
+        self.recv.policy_mut().on_data_sent(now);
+        let mut flags = Flags::ACK;
+        if plan.push {
+            flags |= Flags::PSH;
+        }
+        if plan.fin {
+            flags |= Flags::FIN;
+        }
+        let room = self.send.mss().effective().saturating_sub(plan.len);
+        let blocks = (room.saturating_sub(4) / 8) as usize;
+        let fields = self.acknowledge(blocks.min(self.max_blocks()));
+        let segment = self.segment(now, plan.seq, flags, Some(fields));
+        Some(self.packet(context, segment, payload))
+    }
+
+    // Implements: RFC5681 s4.1
+    fn restart_after_idle(&mut self, now: Instant) {
+        let Some(since) = self.recovery.idle_since() else { return };
+        if self.send.unsent() == 0 {
+            return;
+        }
+        self.congestion.controller_mut().on_idle(&IdleSample {
+            idle: now - since,
+            rto: self.rtt.rto(),
+            initial_window: self.initial_window,
+        });
+    }
+
+    fn may_acknowledge(&self) -> bool {
+        !matches!(
+            self.state.name(),
+            StateName::SynSent | StateName::SynReceived | StateName::Closed
+        )
+    }
+
+    fn max_blocks(&self) -> usize {
+        if self.sack { max_sack_blocks(self.timestamps.is_some()) } else { 0 }
+    }
+
+    /// The bytes that SACK blocks take of the next segment.
+    fn sack_len(&self) -> u32 {
+        self.recv.sack_option_len(self.max_blocks())
+    }
+
+    /// Pays what is owed by way of acknowledgment.
+    fn acknowledge(&mut self, max_blocks: usize) -> AckFields {
+        let fields = self.recv.acknowledge(max_blocks);
+        self.timers.stop(TimerKind::DelayedAck);
+        fields
+    }
+
+    fn segment(
+        &self,
+        now: Instant,
+        seq: SeqNumber,
+        flags: Flags,
+        fields: Option<AckFields>,
+    ) -> Segment {
+        let timestamps = self.timestamps.as_ref().map(|timestamps| timestamps.option(now));
+        let (ack, window, sack) = match fields {
+            Some(fields) => (fields.ack, fields.window, fields.sack),
+            None => Default::default(),
+        };
+        Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq,
+            ack,
+            flags,
+            window,
+            urgent: 0,
+            options: Options { timestamps, sack, ..Options::default() },
+        }
+    }
+
+    fn packet(&self, context: &Context<'_>, segment: Segment, payload: Chunks) -> Transmit {
+        let ttl = self.user.options.ttl.unwrap_or(context.config.ip_default_ttl);
+        packet(&self.tuple, ttl, segment, payload)
+    }
+}
+
+/// A TCP packet from one end of a connection to the other.
+pub(crate) fn packet(tuple: &FourTuple, ttl: u8, segment: Segment, payload: Chunks) -> Transmit {
+    Transmit {
+        ip: ip_header(tuple.local_ip, tuple.remote_ip, Protocol::TCP, ttl),
+        body: TransmitBody::Tcp { segment, payload, gso_size: 0 },
+    }
+}
+
+/// An IP header of ours: an atomic datagram, whose identification says nothing (RFC 6864).
+pub(crate) fn ip_header(src: IpAddr, dst: IpAddr, protocol: Protocol, ttl: u8) -> IpHeader {
+    IpHeader {
+        src,
+        dst,
+        protocol,
+        hop_limit: ttl,
+        dscp: 0,
+        ecn: Ecn::NotEct,
+        identification: 0,
+        dont_fragment: true,
+        flow_label: 0,
+    }
+}

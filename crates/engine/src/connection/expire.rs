@@ -1,0 +1,115 @@
+//! A connection's timers fire.
+
+use super::state::StateName;
+use super::{Connection, Context, Reset, give_up_after};
+use crate::congestion::{CongestionEvent, CongestionKind};
+use crate::error::{CloseReason, SocketError};
+use crate::instant::Instant;
+use crate::timer::TimerKind;
+
+impl Connection {
+    /// Does what every due timer asks for. Nothing is sent here: what is owed is noted.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
+        while let Some(kind) = self.timers.take_due(now) {
+            match kind {
+                TimerKind::Retransmission if self.syn_sent.is_some() => {
+                    self.on_syn_timeout(context);
+                }
+                TimerKind::Retransmission => self.on_retransmission_timeout(now, context),
+                TimerKind::DelayedAck => {
+                    context.counters.delayed_acks += 1;
+                    let rto = self.rtt.rto();
+                    self.recv.policy_mut().on_delay_expired(rto);
+                }
+                TimerKind::Persist => self.on_persist_timeout(context),
+                TimerKind::KeepAlive => self.on_keep_alive_timeout(now, context),
+                TimerKind::FinWait2 => self.end(context, CloseReason::Closed),
+                TimerKind::TimeWait | TimerKind::SynAck => {}
+            }
+        }
+    }
+
+    // Implements: RFC6298 s5.4, RFC6298 s5.5, RFC6298 s5.6, RFC8961 s4.3, RFC9293 s3.10.8b
+    fn on_retransmission_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
+        if self.recovery.flight().is_empty() {
+            return;
+        }
+        if self.has_given_up(now, context) {
+            context.counters.abort_on_timeout += 1;
+            let retransmissions = self.recovery.timeouts();
+            let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
+            self.fail(context, CloseReason::TimedOut { retransmissions }, error);
+            return;
+        }
+        context.counters.timeouts += 1;
+        let (in_flight_bytes, repeated) = self.recovery.on_timeout(now, self.send.nxt());
+        let kind = if repeated { CongestionKind::RepeatedTimeout } else { CongestionKind::Timeout };
+        self.congestion.controller_mut().on_congestion(&CongestionEvent {
+            now,
+            kind,
+            in_flight_bytes,
+            mss: self.send.segment_size(),
+        });
+        self.rtt.on_timeout();
+        self.restart_retransmission(now);
+    }
+
+    /// R2 of RFC 9293 section 3.8.3 has passed since the first time-out.
+    // Implements: 9293 MUST-20, 9293 SHLD-17, 9293 MUST-35
+    fn has_given_up(&self, now: Instant, context: &Context<'_>) -> bool {
+        let Some(first) = self.recovery.first_timeout_at() else { return false };
+        if self.send.wnd() == 0 && now - self.last_received < self.rtt.rto_max() * 2 {
+            // The peer answers, and only its window keeps what it has not taken back.
+            return false;
+        }
+        let config = context.config;
+        let retries =
+            if self.is_attached() { config.tcp_retries2 } else { config.tcp_orphan_retries };
+        now - first >= give_up_after(config, retries)
+    }
+
+    // Implements: 9293 MUST-36, 9293 MUST-37
+    fn on_persist_timeout(&mut self, context: &mut Context<'_>) {
+        if !self.send.is_blocked_by_window() {
+            return;
+        }
+        let config = context.config;
+        let limit =
+            if self.is_attached() { config.tcp_retries2 } else { config.tcp_orphan_retries };
+        if self.send.unanswered_probes() >= limit {
+            context.counters.abort_on_timeout += 1;
+            let retransmissions = self.send.unanswered_probes();
+            let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
+            self.fail(context, CloseReason::TimedOut { retransmissions }, error);
+            return;
+        }
+        self.owed.probe = true;
+    }
+
+    // Implements: 9293 MUST-24, 9293 MUST-26, 9293 MUST-27, 9293 MUST-29
+    fn on_keep_alive_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
+        let Some(keep_alive) = self.user.options.keepalive else { return };
+        if matches!(self.state.name(), StateName::Closed | StateName::SynSent) {
+            return;
+        }
+        if self.send.is_outstanding() || self.send.unsent() > 0 {
+            // What is outstanding asks the peer already, by its own rules.
+            self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time);
+            return;
+        }
+        let due = self.last_received + keep_alive.time;
+        if due > now {
+            self.timers.arm(TimerKind::KeepAlive, due);
+            return;
+        }
+        if self.keep_alive_probes >= keep_alive.probes {
+            let probes = self.keep_alive_probes;
+            self.owed.reset = Some(Reset::Active);
+            self.fail(context, CloseReason::KeepAlive { probes }, SocketError::TimedOut);
+            return;
+        }
+        self.keep_alive_probes += 1;
+        self.owed.keep_alive = true;
+        self.timers.arm(TimerKind::KeepAlive, now + keep_alive.interval);
+    }
+}

@@ -1,0 +1,191 @@
+//! SYN-SENT, and SYN-RECEIVED by crossing SYNs (RFC 9293 sections 3.5 and 3.10.7.3). A passive
+//! SYN-RECEIVED is no connection yet: see `endpoint::syn_received`.
+
+use towpath_wire::tcp::{Flags, Segment, WindowScale};
+
+use super::negotiate::{Agreed, Handshake};
+use super::state::Transition;
+use super::{Connection, Context, Reset};
+use crate::endpoint::Arrival;
+use crate::error::{CloseReason, SocketError};
+use crate::instant::Instant;
+use crate::rtt::{INITIAL_RTO, backed_off};
+use crate::send::AckKind;
+use crate::timer::TimerKind;
+use crate::timestamps::{self, Timestamps};
+
+/// The data of an active open until it is complete.
+#[derive(Debug)]
+pub(crate) struct SynSent {
+    pub(super) timestamp_offset: u32,
+    first_sent_at: Instant,
+    retransmissions: u32,
+    /// The peer's SYN, if it crossed ours.
+    pub(super) crossed: Option<Agreed>,
+    crossed_at: Instant,
+}
+
+impl SynSent {
+    pub(crate) fn new(now: Instant, timestamp_offset: u32) -> SynSent {
+        SynSent {
+            timestamp_offset,
+            first_sent_at: now,
+            retransmissions: 0,
+            crossed: None,
+            crossed_at: now,
+        }
+    }
+
+    /// The value of our timestamp clock.
+    pub(super) fn timestamp(&self, now: Instant) -> u32 {
+        timestamps::clock(now, self.timestamp_offset)
+    }
+}
+
+impl Connection {
+    // Implements: RFC9293 s3.10.7.3a, RFC9293 s3.10.7.3b, RFC9293 s3.10.7.3c, RFC9293 s3.10.7.3d, RFC9293 s3.10.7.3e, 9293 MUST-10
+    pub(super) fn arrive_in_syn_sent(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        arrival: Arrival,
+    ) {
+        let segment = &arrival.segment;
+        let ack = segment.flags.contains(Flags::ACK);
+        let reset = segment.flags.contains(Flags::RST);
+        if ack && self.send.judge(segment.ack) != AckKind::New {
+            context.counters.drop_bad_ack += 1;
+            if !reset {
+                self.owed.reset = Some(Reset::Answer(segment.ack));
+            }
+            return;
+        }
+        if reset {
+            // Judged by its ACK: there is no RCV.NXT yet to judge its sequence number by.
+            if ack {
+                self.fail(context, CloseReason::Refused, SocketError::ConnectionRefused);
+            }
+            return;
+        }
+        if !segment.flags.contains(Flags::SYN) {
+            context.counters.drop_flags += 1;
+            return;
+        }
+        let agreed = Agreed::new(context.config, &segment.options);
+        if ack {
+            self.finish_handshake(now, context, segment, agreed);
+            // A SYN-ACK may bring text; the rest of the arrival sees an acceptable segment.
+            let mut rest = arrival;
+            rest.segment.flags = rest.segment.flags.without(Flags::SYN);
+            rest.segment.seq += 1;
+            let Arrival { segment, payload, gso_size, .. } = rest;
+            let _ = self.take_text(now, context, &segment, payload, gso_size);
+        } else {
+            self.cross(now, context, segment, agreed);
+        }
+    }
+
+    fn finish_handshake(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        segment: &Segment,
+        agreed: Agreed,
+    ) {
+        let Some(syn_sent) = self.syn_sent.take() else { return };
+        let offset = syn_sent.timestamp_offset;
+        let rtt = if syn_sent.retransmissions == 0 {
+            Some(now - syn_sent.first_sent_at)
+        } else {
+            let timestamps = Timestamps::new(offset, 0, now);
+            segment.options.timestamps.and_then(|option| timestamps.sample(now, option.echo))
+        };
+        self.transition(context, Transition::HandshakeDone);
+        let handshake = Handshake {
+            iss: self.send.iss(),
+            irs: segment.seq,
+            // RFC 7323 section 2.2: never scaled in a SYN.
+            window: u32::from(segment.window),
+            window_seq: segment.seq,
+            agreed,
+            timestamp_offset: offset,
+            timestamp_at: now,
+            rtt,
+            retransmissions: syn_sent.retransmissions,
+        };
+        self.establish(now, context, &handshake);
+        self.recv.policy_mut().owe_now();
+    }
+
+    /// A SYN crossed ours: answer it with our SYN again, and an ACK.
+    fn cross(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        segment: &Segment,
+        agreed: Agreed,
+    ) {
+        let Some(syn_sent) = &mut self.syn_sent else { return };
+        syn_sent.crossed = Some(agreed);
+        syn_sent.crossed_at = now;
+        self.transition(context, Transition::SynsCrossed);
+        self.recv.on_handshake(segment.seq, agreed.window_scale.is_some());
+        self.owed.syn = true;
+    }
+
+    /// The ACK of our SYN arrives after a crossing.
+    pub(super) fn finish_crossed_handshake(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        segment: &Segment,
+    ) {
+        let Some(syn_sent) = self.syn_sent.take() else { return };
+        let Some(agreed) = syn_sent.crossed else { return };
+        self.transition(context, Transition::HandshakeDone);
+        let scaled = !segment.flags.contains(Flags::SYN);
+        let scale = WindowScale::new(agreed.window_scale.filter(|_| scaled).unwrap_or(0));
+        let handshake = Handshake {
+            iss: self.send.iss(),
+            irs: self.recv.irs(),
+            window: scale.scale_up(segment.window),
+            window_seq: segment.seq,
+            agreed,
+            timestamp_offset: syn_sent.timestamp_offset,
+            timestamp_at: syn_sent.crossed_at,
+            rtt: (syn_sent.retransmissions == 0).then(|| now - syn_sent.first_sent_at),
+            retransmissions: syn_sent.retransmissions,
+        };
+        self.establish(now, context, &handshake);
+    }
+
+    /// Nothing answered our SYN in time.
+    // Implements: 9293 MUST-22
+    pub(super) fn on_syn_timeout(&mut self, context: &mut Context<'_>) {
+        let Some(syn_sent) = &mut self.syn_sent else { return };
+        let config = context.config;
+        if syn_sent.retransmissions >= config.tcp_syn_retries + config.tcp_syn_linear_timeouts {
+            let retransmissions = syn_sent.retransmissions;
+            let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
+            self.fail(context, CloseReason::TimedOut { retransmissions }, error);
+            return;
+        }
+        syn_sent.retransmissions += 1;
+        self.owed.syn = true;
+        context.counters.timeouts += 1;
+    }
+
+    /// The SYN left: when to send it again. The first time-outs are not doubled (Linux's
+    /// `tcp_syn_linear_timeouts`).
+    pub(super) fn arm_syn_timer(&mut self, now: Instant, context: &Context<'_>) {
+        let Some(syn_sent) = &self.syn_sent else { return };
+        let doublings =
+            syn_sent.retransmissions.saturating_sub(context.config.tcp_syn_linear_timeouts);
+        let rto = backed_off(INITIAL_RTO, doublings, context.config.rto_max);
+        self.timers.arm(TimerKind::Retransmission, now + rto);
+    }
+
+    pub(super) fn is_syn_retransmission(&self) -> bool {
+        self.syn_sent.as_ref().is_some_and(|syn_sent| syn_sent.retransmissions > 0)
+    }
+}

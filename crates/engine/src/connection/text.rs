@@ -1,0 +1,85 @@
+//! The seventh and eighth step: the segment's text and its FIN.
+
+use towpath_wire::tcp::{Flags, Segment};
+
+use super::arrive::Step;
+use super::state::{StateName, Transition};
+use super::{Connection, Context, Reset};
+use crate::chunks::Chunks;
+use crate::error::CloseReason;
+use crate::event::Readiness;
+use crate::instant::Instant;
+use crate::recv::Verdict;
+use crate::recv::ack_policy::Owes;
+use crate::timer::TimerKind;
+
+impl Connection {
+    // Implements: RFC9293 s3.10.7.4r, RFC9293 s3.10.7.4u, RFC9293 s3.10.7.4v, RFC9293 s3.10.7.4p
+    pub(super) fn take_text(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        segment: &Segment,
+        payload: Chunks,
+        gso_size: u16,
+    ) -> Step {
+        let fin = segment.flags.contains(Flags::FIN);
+        if payload.is_empty() && !fin {
+            return Step::Done;
+        }
+        if !self.state.may_receive() {
+            // The peer has sent its FIN: this is a copy of it, or nonsense beyond it. Both are
+            // answered with where we stand.
+            self.recv.policy_mut().owe_now();
+            return Step::Done;
+        }
+        let after = segment.seq + payload.len() as u32;
+        if !self.is_attached() && after.after(self.recv.nxt()) {
+            // Nobody will ever read it: say so (RFC 9293 section 3.6.1, RFC 2525 section 2.17).
+            context.counters.abort_on_data += 1;
+            self.owed.reset = Some(Reset::Answer(segment.ack));
+            self.end(context, CloseReason::Aborted);
+            return Step::Done;
+        }
+        let text_len = payload.len();
+        let segment_len = if gso_size == 0 { text_len as u32 } else { u32::from(gso_size) };
+        let push = segment.flags.contains(Flags::PSH);
+        let around = self.surroundings(context.config);
+        let received = self.recv.on_text(now, segment.seq, payload, fin, push, segment_len, around);
+        match received.verdict {
+            Verdict::InOrder => {}
+            Verdict::OutOfOrder => context.counters.ofo_queued += 1,
+            Verdict::Duplicate => context.counters.dsack_sent += u64::from(self.sack),
+            Verdict::OutOfWindow => context.counters.drop_no_buffer += 1,
+            Verdict::TooManyPieces => context.counters.ofo_dropped += 1,
+        }
+        if received.readable > 0 {
+            self.traffic.bytes_received += received.readable;
+            self.user.raise(Readiness::READABLE);
+            if let (Some(timestamps), Some(option)) = (&self.timestamps, segment.options.timestamps)
+                && let Some(sample) = timestamps.sample(now, option.echo)
+            {
+                self.recv.on_rtt(sample);
+            }
+        }
+        if let Owes::By(deadline) = received.owes
+            && deadline < self.timers.deadline(TimerKind::DelayedAck)
+        {
+            self.timers.arm(TimerKind::DelayedAck, deadline);
+        }
+        if received.fin {
+            self.on_fin(context);
+        }
+        Step::Done
+    }
+
+    /// The peer's FIN is in order.
+    fn on_fin(&mut self, context: &mut Context<'_>) {
+        self.user.raise(Readiness::READABLE | Readiness::READ_CLOSED);
+        let was_open = self.state.name() == StateName::Established;
+        self.transition(context, Transition::FinReceived);
+        if !was_open {
+            self.timers.stop(TimerKind::FinWait2);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a stack counts: SNMP's names where there is one, and a reason for every dropped packet.
+
+macro_rules! counters {
+    ($( $(#[doc = $doc:expr])* $field:ident, $name:literal; )*) => {
+        /// The counters of one stack. They only grow, but for `curr_estab`.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Counters { $( $(#[doc = $doc])* pub $field: u64, )* }
+
+        impl Counters {
+            /// Every counter with its name: SNMP's, Linux's `TcpExt*`, or `Towpath*`.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$( ($name, self.$field), )*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    /// Connects begun.
+    active_opens, "TcpActiveOpens";
+    /// Connections made from an arriving SYN.
+    passive_opens, "TcpPassiveOpens";
+    /// Handshakes that failed.
+    attempt_fails, "TcpAttemptFails";
+    /// Resets of established connections, in or out.
+    estab_resets, "TcpEstabResets";
+    /// Connections in ESTABLISHED or CLOSE-WAIT now.
+    curr_estab, "TcpCurrEstab";
+    /// Segments that arrived.
+    in_segs, "TcpInSegs";
+    /// Segments sent, retransmissions not counted.
+    out_segs, "TcpOutSegs";
+    /// Segments sent again.
+    retrans_segs, "TcpRetransSegs";
+    /// Resets sent.
+    out_rsts, "TcpOutRsts";
+    /// Retransmission time-outs.
+    timeouts, "TcpExtTCPTimeouts";
+    /// Fast retransmissions.
+    fast_retrans, "TcpExtTCPFastRetrans";
+    /// SYNs and final ACKs dropped because the accept queue was full.
+    listen_overflows, "TcpExtListenOverflows";
+    /// SYNs dropped by a listener for any reason.
+    listen_drops, "TcpExtListenDrops";
+    /// SYNs dropped because the SYN queue was full.
+    syn_queue_full, "TcpExtTCPReqQFullDrop";
+    /// Challenge ACKs sent (RFC 5961).
+    challenge_acks, "TcpExtTCPChallengeACK";
+    /// Segments dropped by PAWS in an established connection.
+    paws_estab, "TcpExtPAWSEstab";
+    /// Connections that passed into TIME-WAIT.
+    time_wait, "TcpExtTW";
+    /// TIME-WAIT records not made because there are too many.
+    time_wait_overflow, "TcpExtTCPTimeWaitOverflow";
+    /// Segments queued out of order.
+    ofo_queued, "TcpExtTCPOFOQueue";
+    /// Out-of-order segments dropped because a limit is reached.
+    ofo_dropped, "TcpExtTCPOFODrop";
+    /// D-SACKs sent.
+    dsack_sent, "TcpExtTCPDSACKOldSent";
+    /// Delayed ACKs sent.
+    delayed_acks, "TcpExtDelayedACKs";
+    /// Zero-window probes sent.
+    win_probes, "TcpExtTCPWinProbe";
+    /// Keep-alive probes sent.
+    keep_alives, "TcpExtTCPKeepAlive";
+    /// Connections closed with unread data: reset.
+    abort_on_close, "TcpExtTCPAbortOnClose";
+    /// Connections whose closed socket got data: reset.
+    abort_on_data, "TcpExtTCPAbortOnData";
+    /// Connections given up after too many time-outs.
+    abort_on_timeout, "TcpExtTCPAbortOnTimeout";
+    /// Echo requests answered.
+    echo_replies, "IcmpOutEchoReps";
+    /// Echo requests not answered: too many a second.
+    echo_limited, "TowpathEchoLimited";
+    /// ICMP errors that arrived.
+    icmp_in, "IcmpInMsgs";
+    /// Dropped: neither a connection nor a listener, and no reset is due.
+    drop_no_socket, "TowpathDropNoSocket";
+    /// Dropped: the destination is not an address of this stack.
+    drop_not_ours, "TowpathDropNotOurs";
+    /// Dropped: a source that no packet may have.
+    drop_martian, "TowpathDropMartian";
+    /// Dropped: a multicast or broadcast destination.
+    drop_not_unicast, "TowpathDropNotUnicast";
+    /// Dropped: flags that no rule accepts.
+    drop_flags, "TowpathDropFlags";
+    /// Dropped: out of the receive window.
+    drop_out_of_window, "TowpathDropOutOfWindow";
+    /// Dropped: an acknowledgment of what was never sent, or far too old.
+    drop_bad_ack, "TowpathDropBadAck";
+    /// Dropped: data beyond what the receive buffer takes.
+    drop_no_buffer, "TowpathDropNoBuffer";
+    /// Dropped: a limit of the stack is reached.
+    drop_limit, "TowpathDropLimit";
+    /// Dropped: the stack's loopback queue is full.
+    drop_loopback_full, "TowpathDropLoopbackFull";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_name_of_its_own() {
+        let mut names: Vec<_> = Counters::default().iter().map(|(name, _)| name).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

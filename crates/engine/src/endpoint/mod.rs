@@ -1,0 +1,447 @@
+//! Many connections behind one stack: demultiplexing, listeners, half-open and TIME-WAIT records,
+//! ports, addresses, timers.
+//!
+//! `arrivals` takes packets, `verbs` the calls of applications, `poll` gives what leaves. A record is
+//! owned by the slab of its kind; the table says which.
+
+mod addresses;
+mod arrivals;
+mod echo;
+mod listener;
+mod poll;
+mod ports;
+mod reset;
+mod syn_received;
+pub(crate) mod table;
+mod time_wait;
+mod verbs;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use core::net::IpAddr;
+use slab::Slab;
+use towpath_wire::IpHeader;
+use towpath_wire::tcp::Segment;
+
+use self::addresses::Addresses;
+use self::echo::EchoLimit;
+use self::listener::Listener;
+use self::ports::Ports;
+use self::syn_received::SynReceived;
+use self::table::{Entry, FourTuple, Table};
+use self::time_wait::TimeWait;
+pub use self::verbs::{ConnectRequest, ListenRequest};
+use crate::chunks::Chunks;
+use crate::config::Config;
+use crate::connection::state::StateName;
+use crate::connection::{Connection, Context};
+use crate::counters::Counters;
+use crate::error::SocketError;
+use crate::event::{ConnectionId, Event, ListenerId};
+use crate::instant::Instant;
+use crate::output::Transmit;
+use crate::secrets::Secrets;
+use crate::timer::TimerKind;
+use crate::wheel::{TimerId, Wheel};
+
+/// Packets that answer what belongs to no connection; beyond, they are dropped (they are answers
+/// that a peer asks for again).
+const MAX_ANSWERS: usize = 256;
+
+/// The TCP of one host: connections, listeners and what they share.
+///
+/// See the crate's documentation for how it is driven.
+#[derive(Debug)]
+pub struct Endpoint {
+    config: Config,
+    counters: Counters,
+    secrets: Secrets,
+    mtu: usize,
+    addresses: Addresses,
+    table: Table,
+    ports: Ports,
+    connections: Slab<Slot>,
+    listeners: Slab<Listener>,
+    half_open: Slab<SynReceived>,
+    time_wait: Slab<TimeWait>,
+    wheel: Wheel<Timed>,
+    generation: u32,
+    /// Connections that may have something to send.
+    touched: VecDeque<ConnectionId>,
+    events: VecDeque<Event>,
+    /// Packets of no connection.
+    answers: VecDeque<Transmit>,
+    loopback: VecDeque<Transmit>,
+    echo: EchoLimit,
+}
+
+/// A connection with what the endpoint keeps of it.
+#[derive(Debug)]
+struct Slot {
+    connection: Connection,
+    generation: u32,
+    timer: Option<TimerId>,
+    touched: bool,
+    /// It is in the table, its port is held.
+    on_wire: bool,
+}
+
+/// Whose timer it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Timed {
+    Connection(u32),
+    SynReceived(u32),
+    TimeWait(u32),
+}
+
+/// A TCP segment that arrived, checked by the codecs.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Its IP header.
+    pub ip: IpHeader,
+    /// Its TCP header.
+    pub segment: Segment,
+    /// Its payload.
+    pub payload: Chunks,
+    /// Payload bytes of each of the segments that the device joined into this one; zero if it is one.
+    pub gso_size: u16,
+    /// Where it came from.
+    pub source: ArrivalSource,
+}
+
+/// Where a packet came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArrivalSource {
+    /// The device: an address of ours as its source is a lie.
+    Device,
+    /// The stack itself.
+    Loopback,
+}
+
+impl Arrival {
+    /// How many segments were sent to make this.
+    pub(crate) fn segment_count(&self) -> u32 {
+        match usize::from(self.gso_size) {
+            0 => 1,
+            size => u32::try_from(self.payload.len().div_ceil(size)).unwrap_or(u32::MAX).max(1),
+        }
+    }
+}
+
+/// How much a stack holds: all zero when nothing is left over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Census {
+    /// Connections, those among them that only an application still holds.
+    pub connections: usize,
+    /// Half-open passive connections.
+    pub half_open: usize,
+    /// Connections in TIME-WAIT.
+    pub time_wait: usize,
+    /// Listeners.
+    pub listeners: usize,
+    /// Connections that wait to be accepted.
+    pub accept_queue: usize,
+    /// Armed timers.
+    pub timers: usize,
+    /// Bytes that are not acknowledged.
+    pub send_bytes: usize,
+    /// Bytes that are not read.
+    pub receive_bytes: usize,
+    /// Local ports in use.
+    pub ports: usize,
+}
+
+impl Endpoint {
+    /// An endpoint without addresses. `config` must have passed
+    /// [`validate`](Config::validate); `mtu` is the device's, in bytes.
+    pub fn new(config: Config, mut secrets: Secrets, mtu: usize) -> Endpoint {
+        let ports = Ports::new(&mut secrets);
+        Endpoint {
+            echo: EchoLimit::new(config.echo_replies_per_second),
+            config,
+            counters: Counters::default(),
+            secrets,
+            mtu,
+            addresses: Addresses::default(),
+            table: Table::new(),
+            ports,
+            connections: Slab::new(),
+            listeners: Slab::new(),
+            half_open: Slab::new(),
+            time_wait: Slab::new(),
+            wheel: Wheel::new(),
+            generation: 0,
+            touched: VecDeque::new(),
+            events: VecDeque::new(),
+            answers: VecDeque::new(),
+            loopback: VecDeque::new(),
+        }
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Makes `address` one of this host's, with the network that its prefix length names on the link.
+    pub fn add_address(&mut self, address: IpAddr, prefix_len: u8) -> Result<(), SocketError> {
+        self.addresses.add_address(address, prefix_len)
+    }
+
+    /// Makes `destination`'s network reachable through the device.
+    pub fn add_route(&mut self, destination: IpAddr, prefix_len: u8) -> Result<(), SocketError> {
+        self.addresses.add_route(destination, prefix_len)
+    }
+
+    /// This host's addresses with their prefix lengths; loopback addresses are not listed.
+    pub fn addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
+        self.addresses.iter()
+    }
+
+    /// Whether packets to `ip` end at this host.
+    pub fn is_local(&self, ip: IpAddr) -> bool {
+        self.addresses.is_local(ip)
+    }
+
+    /// What the endpoint holds.
+    pub fn census(&self) -> Census {
+        let mut census = Census {
+            connections: self.connections.len(),
+            half_open: self.half_open.len(),
+            time_wait: self.time_wait.len(),
+            listeners: self.listeners.len(),
+            timers: self.wheel.len(),
+            ports: self.ports.len(),
+            ..Census::default()
+        };
+        for (_, listener) in &self.listeners {
+            census.accept_queue += listener.ready.len();
+        }
+        for (_, slot) in &self.connections {
+            let (send, receive) = slot.connection.held_bytes();
+            census.send_bytes += send;
+            census.receive_bytes += receive;
+        }
+        census
+    }
+
+    /// The connections, in no order.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> {
+        self.connections
+            .iter()
+            .map(|(index, slot)| ConnectionId { index: index as u32, generation: slot.generation })
+    }
+
+    /// How many connections still have bytes or a FIN that the peer has not acknowledged.
+    pub fn undelivered(&self) -> usize {
+        self.connections.iter().filter(|(_, slot)| slot.connection.is_undelivered()).count()
+    }
+
+    fn slot(&self, id: ConnectionId) -> Result<&Slot, SocketError> {
+        self.connections
+            .get(id.index as usize)
+            .filter(|slot| slot.generation == id.generation)
+            .ok_or(SocketError::NoSuchSocket)
+    }
+
+    fn listener(&self, id: ListenerId) -> Result<&Listener, SocketError> {
+        self.listeners
+            .get(id.index as usize)
+            .filter(|listener| listener.generation == id.generation)
+            .ok_or(SocketError::NoSuchSocket)
+    }
+
+    /// Runs `act` on a connection, and afterwards what follows from it.
+    fn with_connection<R>(
+        &mut self,
+        id: ConnectionId,
+        act: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> Result<R, SocketError> {
+        self.slot(id)?;
+        let slot = &mut self.connections[id.index as usize];
+        let mut context =
+            Context { config: &self.config, counters: &mut self.counters, mtu: self.mtu };
+        let result = act(&mut slot.connection, &mut context);
+        if !slot.touched {
+            slot.touched = true;
+            self.touched.push_back(id);
+        }
+        self.tell_news(id);
+        Ok(result)
+    }
+
+    fn tell_news(&mut self, id: ConnectionId) {
+        let Some(slot) = self.connections.get_mut(id.index as usize) else { return };
+        let news = slot.connection.take_news();
+        if !news.is_empty() {
+            self.events.push_back(Event::Ready(id, news));
+        }
+    }
+
+    /// Adds a connection to the slab and the table.
+    fn add_connection(&mut self, connection: Connection) -> ConnectionId {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let tuple = *connection.tuple();
+        let index = self.connections.insert(Slot {
+            connection,
+            generation,
+            timer: None,
+            touched: true,
+            on_wire: true,
+        }) as u32;
+        let id = ConnectionId { index, generation };
+        self.table.insert(&self.secrets, tuple, Entry::Connection(index));
+        self.ports.acquire(tuple.local_port);
+        self.touched.push_back(id);
+        id
+    }
+
+    /// After a connection has said all it had to say: its timer, its place in the table, its end.
+    fn settle(&mut self, now: Instant, id: ConnectionId) {
+        let Ok(slot) = self.slot(id) else { return };
+        if slot.on_wire && slot.connection.state() == StateName::TimeWait {
+            self.move_to_time_wait(now, id);
+        }
+        let index = id.index;
+        let slot = &mut self.connections[index as usize];
+        if slot.on_wire && slot.connection.state() == StateName::Closed {
+            slot.on_wire = false;
+            let tuple = *slot.connection.tuple();
+            self.table.remove(&self.secrets, &tuple, Entry::Connection(index));
+            self.ports.release(tuple.local_port);
+        }
+        let slot = &mut self.connections[index as usize];
+        if !slot.on_wire && !slot.connection.is_attached() {
+            if let Some(timer) = slot.timer.take() {
+                self.wheel.remove(timer);
+            }
+            self.connections.remove(index as usize);
+            self.events.push_back(Event::Released(id));
+            return;
+        }
+        let wanted = slot.connection.next_deadline();
+        match (slot.timer, wanted) {
+            // An earlier entry may stay: it fires early and is put back.
+            (Some(timer), Some((deadline, _))) if self.wheel.deadline(timer) <= deadline => {}
+            (Some(timer), Some((deadline, _))) => {
+                self.wheel.remove(timer);
+                slot.timer = Some(self.wheel.insert(Timed::Connection(index), deadline));
+            }
+            (None, Some((deadline, _))) => {
+                slot.timer = Some(self.wheel.insert(Timed::Connection(index), deadline));
+            }
+            // At rest a connection has no entry: nothing wakes for it.
+            (Some(timer), None) => {
+                self.wheel.remove(timer);
+                slot.timer = None;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// The last ACK of a connection is on its way: a small record takes its place.
+    fn move_to_time_wait(&mut self, now: Instant, id: ConnectionId) {
+        self.counters.time_wait += 1;
+        let slot = &mut self.connections[id.index as usize];
+        let tuple = *slot.connection.tuple();
+        let (snd_nxt, recv, timestamps) = slot.connection.time_wait_view();
+        let scale = recv.window().scale();
+        let record = TimeWait::new(tuple, snd_nxt, recv.nxt(), recv.wnd(), scale, timestamps);
+        let mut context =
+            Context { config: &self.config, counters: &mut self.counters, mtu: self.mtu };
+        slot.connection.leave_wire(&mut context);
+        slot.on_wire = false;
+        self.tell_news(id);
+        if self.time_wait.len() >= self.config.tcp_max_tw_buckets {
+            self.counters.time_wait_overflow += 1;
+            self.table.remove(&self.secrets, &tuple, Entry::Connection(id.index));
+            self.ports.release(tuple.local_port);
+            return;
+        }
+        let index = self.time_wait.insert(record) as u32;
+        let deadline = now + self.config.time_wait;
+        self.time_wait[index as usize].timer =
+            Some(self.wheel.insert(Timed::TimeWait(index), deadline));
+        self.table.insert(&self.secrets, tuple, Entry::TimeWait(index));
+    }
+
+    fn remove_time_wait(&mut self, index: u32) {
+        let record = self.time_wait.remove(index as usize);
+        if let Some(timer) = record.timer {
+            self.wheel.remove(timer);
+        }
+        self.table.remove(&self.secrets, &record.tuple, Entry::TimeWait(index));
+        self.ports.release(record.tuple.local_port);
+    }
+
+    fn remove_half_open(&mut self, index: u32) -> SynReceived {
+        let record = self.half_open.remove(index as usize);
+        if let Some(timer) = record.timer {
+            self.wheel.remove(timer);
+        }
+        self.table.remove(&self.secrets, &record.tuple, Entry::SynReceived(index));
+        self.ports.release(record.tuple.local_port);
+        if let Some(listener) = self.listeners.get_mut(record.listener.index as usize)
+            && listener.generation == record.listener.generation
+        {
+            listener.half_open = listener.half_open.saturating_sub(1);
+        }
+        record
+    }
+
+    /// Queues a packet of no connection.
+    fn answer(&mut self, transmit: Transmit) {
+        if self.answers.len() < MAX_ANSWERS {
+            self.counters.out_segs += 1;
+            self.answers.push_back(transmit);
+        } else {
+            self.counters.drop_limit += 1;
+        }
+    }
+
+    /// The key of a listener in the table of names: its local end, and no remote one.
+    fn listener_key(local_ip: IpAddr, local_port: u16) -> FourTuple {
+        let remote_ip = match local_ip {
+            IpAddr::V4(_) => IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(core::net::Ipv6Addr::UNSPECIFIED),
+        };
+        FourTuple { local_ip, remote_ip, local_port, remote_port: 0 }
+    }
+
+    /// The earliest timer, by its kind if that is known without looking at the connection.
+    fn next_timer(&self) -> (Instant, Option<TimerKind>) {
+        (self.wheel.next_wakeup().unwrap_or(Instant::FAR_FUTURE), None)
+    }
+
+    /// An echo request arrived; answers it, so many a second.
+    // Implements: RFC1122 s3.2.2.6
+    pub fn handle_echo_request(
+        &mut self,
+        now: Instant,
+        ip: IpHeader,
+        ident: u16,
+        seq: u16,
+        data: Bytes,
+    ) {
+        if !self.may_arrive(ip.src, ip.dst, ArrivalSource::Device) {
+            return;
+        }
+        if !self.echo.admit(now) {
+            self.counters.echo_limited += 1;
+            return;
+        }
+        self.counters.echo_replies += 1;
+        let reply = echo::reply(&ip, self.config.ip_default_ttl, ident, seq, data);
+        if self.answers.len() < MAX_ANSWERS {
+            self.answers.push_back(reply);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! What leaves the endpoint: events, packets, and how long to wait; and the timers.
+
+use super::{Arrival, ArrivalSource, Endpoint, Timed};
+use crate::event::{ConnectionId, Event};
+use crate::instant::Instant;
+use crate::output::{Output, Transmit, TransmitBody};
+
+impl Endpoint {
+    /// The next output: events first, then packets, then due timers (which make packets and events),
+    /// else how long to wait.
+    ///
+    /// A `Wait` that is not later than `now` means: the bound on work for one call is reached
+    /// (`towpath.timers_per_hold`), call again.
+    pub fn poll(&mut self, now: Instant) -> Output {
+        let mut timers = 0;
+        loop {
+            if let Some(event) = self.poll_event() {
+                return Output::Event(event);
+            }
+            if let Some(transmit) = self.answers.pop_front() {
+                match self.route(transmit) {
+                    Some(transmit) => return Output::Transmit(transmit),
+                    None => continue,
+                }
+            }
+            if let Some(id) = self.touched.front().copied() {
+                match self.emit(now, id) {
+                    Some(transmit) => return Output::Transmit(transmit),
+                    None => {
+                        self.touched.pop_front();
+                        if let Some(slot) = self.touched_slot(id) {
+                            slot.touched = false;
+                        }
+                        self.settle(now, id);
+                        continue;
+                    }
+                }
+            }
+            if timers >= self.config.timers_per_hold {
+                return Output::Wait(now, None);
+            }
+            match self.wheel.pop_due(now) {
+                Some(timed) => self.expire(now, timed),
+                None => {
+                    let (deadline, kind) = self.next_timer();
+                    return Output::Wait(deadline, kind);
+                }
+            }
+            timers += 1;
+        }
+    }
+
+    /// The next output that concerns one connection: events first, then its packets, else the wait
+    /// of the whole endpoint.
+    pub fn poll_connection(&mut self, now: Instant, id: ConnectionId) -> Output {
+        if let Some(event) = self.poll_event() {
+            return Output::Event(event);
+        }
+        if let Some(transmit) = self.emit(now, id) {
+            return Output::Transmit(transmit);
+        }
+        if self.touched.back() == Some(&id) {
+            self.touched.pop_back();
+            if let Some(slot) = self.touched_slot(id) {
+                slot.touched = false;
+            }
+        }
+        self.settle(now, id);
+        if let Some(event) = self.poll_event() {
+            return Output::Event(event);
+        }
+        let (deadline, kind) = self.next_timer();
+        Output::Wait(deadline, kind)
+    }
+
+    /// The next event, if there is one: for when no packet can be taken.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When the earliest timer is due; [`Instant::FAR_FUTURE`] if none is armed. It may be a little
+    /// early for timers that are far away.
+    pub fn next_deadline(&self) -> Instant {
+        self.next_timer().0
+    }
+
+    /// Whether there is something to do before the next deadline.
+    pub fn is_busy(&self) -> bool {
+        !self.touched.is_empty()
+            || !self.answers.is_empty()
+            || !self.events.is_empty()
+            || self.has_loopback()
+    }
+
+    /// The next packet of a connection that leaves this host.
+    fn emit(&mut self, now: Instant, id: ConnectionId) -> Option<Transmit> {
+        loop {
+            self.slot(id).ok()?;
+            let slot = &mut self.connections[id.index as usize];
+            let mut context = crate::connection::Context {
+                config: &self.config,
+                counters: &mut self.counters,
+                mtu: self.mtu,
+            };
+            let transmit = slot.connection.poll_transmit(now, &mut context)?;
+            if let Some(transmit) = self.route(transmit) {
+                return Some(transmit);
+            }
+        }
+    }
+
+    /// A packet to ourselves goes to the loopback queue.
+    fn route(&mut self, transmit: Transmit) -> Option<Transmit> {
+        if !self.addresses.is_local(transmit.ip.dst) {
+            return Some(transmit);
+        }
+        if self.loopback.len() < self.config.loopback_queue {
+            self.loopback.push_back(transmit);
+        } else {
+            self.counters.drop_loopback_full += 1;
+        }
+        None
+    }
+
+    fn touched_slot(&mut self, id: ConnectionId) -> Option<&mut super::Slot> {
+        self.connections.get_mut(id.index as usize).filter(|slot| slot.generation == id.generation)
+    }
+
+    fn expire(&mut self, now: Instant, timed: Timed) {
+        match timed {
+            Timed::Connection(index) => {
+                let Some(id) = self.id_at(index) else { return };
+                self.connections[index as usize].timer = None;
+                let due = self.connections[index as usize]
+                    .connection
+                    .next_deadline()
+                    .is_some_and(|(deadline, _)| deadline <= now);
+                if !due {
+                    // Fired early: the deadline has moved since.
+                    self.settle(now, id);
+                    return;
+                }
+                let _ = self.with_connection(id, |connection, context| {
+                    connection.handle_timeout(now, context);
+                });
+            }
+            Timed::SynReceived(index) => self.expire_half_open(now, index),
+            Timed::TimeWait(index) => {
+                if let Some(record) = self.time_wait.get_mut(index as usize) {
+                    record.timer = None;
+                    self.remove_time_wait(index);
+                }
+            }
+        }
+    }
+
+    fn expire_half_open(&mut self, now: Instant, index: u32) {
+        let Some(record) = self.half_open.get_mut(index as usize) else { return };
+        record.timer = None;
+        let deadline = record.deadline(&self.config);
+        if deadline > now {
+            // The SYN-ACK was sent again in between, because the SYN came again.
+            record.timer = Some(self.wheel.insert(Timed::SynReceived(index), deadline));
+            return;
+        }
+        self.counters.timeouts += 1;
+        if !record.on_timeout(&self.config) {
+            self.counters.attempt_fails += 1;
+            self.remove_half_open(index);
+            return;
+        }
+        let answer = record.answer(now, &self.config, self.mtu);
+        let deadline = record.deadline(&self.config);
+        record.timer = Some(self.wheel.insert(Timed::SynReceived(index), deadline));
+        self.counters.retrans_segs += 1;
+        self.answer(answer);
+    }
+}
+
+impl Arrival {
+    /// A packet of ours as it arrives at ourselves.
+    pub(super) fn looped(transmit: Transmit) -> Option<Arrival> {
+        match transmit.body {
+            TransmitBody::Tcp { segment, payload, gso_size } => Some(Arrival {
+                ip: transmit.ip,
+                segment,
+                payload,
+                gso_size,
+                source: ArrivalSource::Loopback,
+            }),
+            TransmitBody::EchoReply { .. } => None,
+        }
+    }
+}

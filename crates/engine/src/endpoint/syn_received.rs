@@ -1,0 +1,211 @@
+//! A passive SYN-RECEIVED: a small record, no connection and no buffers until the final ACK comes.
+//!
+//! Owns what the handshake must remember. The accept queue and the making of the connection are the
+//! endpoint's.
+
+use towpath_wire::SeqNumber;
+use towpath_wire::tcp::{Flags, Segment, WindowScale};
+
+use super::table::FourTuple;
+use crate::chunks::Chunks;
+use crate::config::Config;
+use crate::connection::emit;
+use crate::connection::negotiate::{self, Agreed, Handshake};
+use crate::event::ListenerId;
+use crate::instant::Instant;
+use crate::output::Transmit;
+use crate::rtt::{INITIAL_RTO, backed_off};
+use crate::timestamps::{self, Timestamps};
+use crate::wheel::TimerId;
+
+/// A half-open passive connection.
+#[derive(Debug)]
+pub(crate) struct SynReceived {
+    pub(crate) tuple: FourTuple,
+    pub(crate) listener: ListenerId,
+    pub(crate) timer: Option<TimerId>,
+    iss: SeqNumber,
+    irs: SeqNumber,
+    agreed: Agreed,
+    timestamp_offset: u32,
+    created_at: Instant,
+    last_answer: Instant,
+    retransmissions: u32,
+    /// The window that the SYN-ACK offered.
+    window: u16,
+}
+
+/// What a segment for a half-open connection asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// The handshake is complete.
+    Complete,
+    /// The SYN came again: send the SYN-ACK again.
+    AnswerAgain,
+    /// Acknowledge where we stand.
+    Challenge,
+    /// The peer gave up: forget it.
+    Forget,
+    /// It acknowledges what we never sent: answer with a reset, and stay.
+    Reset,
+    /// Nothing.
+    Drop,
+}
+
+/// What a SYN that is acceptable to a listener carries.
+#[derive(Debug)]
+pub(crate) struct Syn<'a> {
+    pub(crate) tuple: FourTuple,
+    pub(crate) segment: &'a Segment,
+    pub(crate) iss: SeqNumber,
+    pub(crate) timestamp_offset: u32,
+}
+
+impl SynReceived {
+    // Implements: RFC9293 s3.10.7.2b, H-30
+    pub(crate) fn new(
+        now: Instant,
+        config: &Config,
+        mtu: usize,
+        listener: ListenerId,
+        syn: &Syn<'_>,
+    ) -> SynReceived {
+        let mss = crate::send::mss::advertised(syn.tuple.remote_ip, mtu);
+        SynReceived {
+            tuple: syn.tuple,
+            listener,
+            timer: None,
+            iss: syn.iss,
+            irs: syn.segment.seq,
+            agreed: Agreed::new(config, &syn.segment.options),
+            timestamp_offset: syn.timestamp_offset,
+            created_at: now,
+            last_answer: now,
+            retransmissions: 0,
+            window: negotiate::receive_window(config, mss).syn_field(),
+        }
+    }
+
+    /// When the SYN-ACK is due again.
+    pub(crate) fn deadline(&self, config: &Config) -> Instant {
+        self.last_answer + backed_off(INITIAL_RTO, self.retransmissions, config.rto_max)
+    }
+
+    /// Nothing answered in time: whether to send the SYN-ACK again.
+    // Implements: H-26
+    pub(crate) fn on_timeout(&mut self, config: &Config) -> bool {
+        if self.retransmissions >= config.tcp_synack_retries {
+            return false;
+        }
+        self.retransmissions += 1;
+        true
+    }
+
+    /// Judges a segment (RFC 9293 section 3.10.7.4 for a passive SYN-RECEIVED, RFC 5961).
+    // Implements: RFC9293 s3.10.7.4f, RFC9293 s3.10.7.4i, RFC9293 s3.10.7.4k, 9293 MUST-11
+    pub(crate) fn judge(&self, now: Instant, segment: &Segment, text_len: usize) -> Disposition {
+        let flags = segment.flags;
+        let nxt = self.irs + 1;
+        if flags.contains(Flags::SYN) && !flags.intersects(Flags::ACK | Flags::RST) {
+            let same = segment.seq == self.irs;
+            return if same { Disposition::AnswerAgain } else { Disposition::Challenge };
+        }
+        let end = nxt + u32::from(self.window);
+        let len = segment.sequence_len(text_len);
+        let inside =
+            segment.seq.within(nxt, end) || len > 0 && (segment.seq + (len - 1)).within(nxt, end);
+        if flags.contains(Flags::RST) {
+            return match inside {
+                _ if segment.seq == nxt => Disposition::Forget,
+                true => Disposition::Challenge,
+                false => Disposition::Drop,
+            };
+        }
+        let old = match (self.agreed.timestamp, segment.options.timestamps) {
+            (Some(recent), Some(option)) => {
+                Timestamps::new(0, recent, self.created_at).is_old(now, option.value)
+            }
+            _ => false,
+        };
+        if !inside || old || flags.contains(Flags::SYN) {
+            return Disposition::Challenge;
+        }
+        if !flags.contains(Flags::ACK) {
+            return Disposition::Drop;
+        }
+        if segment.ack == self.iss + 1 { Disposition::Complete } else { Disposition::Reset }
+    }
+
+    /// What the connection is made from.
+    pub(crate) fn handshake(&self, now: Instant, segment: &Segment) -> Handshake {
+        let scale = WindowScale::new(self.agreed.window_scale.unwrap_or(0));
+        let rtt = if self.retransmissions == 0 {
+            Some(now - self.created_at)
+        } else {
+            let timestamps = Timestamps::new(self.timestamp_offset, 0, now);
+            segment.options.timestamps.and_then(|option| timestamps.sample(now, option.echo))
+        };
+        Handshake {
+            iss: self.iss,
+            irs: self.irs,
+            window: scale.scale_up(segment.window),
+            window_seq: segment.seq,
+            agreed: self.agreed,
+            timestamp_offset: self.timestamp_offset,
+            timestamp_at: self.created_at,
+            rtt,
+            retransmissions: self.retransmissions,
+        }
+    }
+
+    /// The SYN-ACK.
+    pub(crate) fn answer(&mut self, now: Instant, config: &Config, mtu: usize) -> Transmit {
+        self.last_answer = now;
+        let timestamp = timestamps::clock(now, self.timestamp_offset);
+        let segment = Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.iss,
+            ack: self.irs + 1,
+            flags: Flags::SYN | Flags::ACK,
+            window: self.window,
+            urgent: 0,
+            options: self.agreed.syn_ack_options(config, &self.tuple, mtu, timestamp),
+        };
+        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+    }
+
+    /// An ACK that says where we stand.
+    pub(crate) fn challenge(&self, now: Instant, config: &Config) -> Transmit {
+        let timestamps = self.agreed.timestamp.map(|echo| towpath_wire::tcp::Timestamps {
+            value: timestamps::clock(now, self.timestamp_offset),
+            echo,
+        });
+        let scale = negotiate::receive_window(config, 1460).scale();
+        let window = match self.agreed.window_scale {
+            Some(_) => scale.scale_down(u32::from(self.window)),
+            None => self.window,
+        };
+        let segment = Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.iss + 1,
+            ack: self.irs + 1,
+            flags: Flags::ACK,
+            window,
+            urgent: 0,
+            options: towpath_wire::tcp::Options { timestamps, ..Default::default() },
+        };
+        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<SynReceived>() <= 192, "{}", size_of::<SynReceived>());
+    }
+}

@@ -1,0 +1,207 @@
+//! TIME-WAIT as a small record: answers what is left of the old connection, and lets a new one begin
+//! where that is safe (RFC 9293 section 3.6.1, RFC 1337, RFC 6191).
+
+use towpath_wire::SeqNumber;
+use towpath_wire::tcp::{Flags, Options, Segment, WindowScale};
+
+use super::table::FourTuple;
+use crate::chunks::Chunks;
+use crate::config::Config;
+use crate::connection::emit;
+use crate::instant::Instant;
+use crate::output::Transmit;
+use crate::timestamps::Timestamps;
+use crate::wheel::TimerId;
+
+/// How far a new connection's sequence numbers begin above the old one's: beyond any window that was
+/// not scaled, as Linux.
+const ISN_STEP: u32 = 65_535 + 2;
+
+/// A connection in TIME-WAIT.
+#[derive(Debug)]
+pub(crate) struct TimeWait {
+    pub(crate) tuple: FourTuple,
+    pub(crate) timer: Option<TimerId>,
+    snd_nxt: SeqNumber,
+    rcv_nxt: SeqNumber,
+    rcv_wnd: u32,
+    scale: WindowScale,
+    timestamps: Option<Timestamps>,
+    last_answer: Option<Instant>,
+}
+
+/// What a segment for a connection in TIME-WAIT asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// The peer's FIN again: acknowledge, and wait the whole time again.
+    AcknowledgeAndRestart,
+    /// Out of date: acknowledge where we stand.
+    Acknowledge,
+    /// A new connection may begin, with at least this initial sequence number.
+    Reopen(SeqNumber),
+    /// Nothing.
+    Drop,
+}
+
+impl TimeWait {
+    pub(crate) fn new(
+        tuple: FourTuple,
+        snd_nxt: SeqNumber,
+        rcv_nxt: SeqNumber,
+        rcv_wnd: u32,
+        scale: WindowScale,
+        timestamps: Option<Timestamps>,
+    ) -> TimeWait {
+        TimeWait {
+            tuple,
+            timer: None,
+            snd_nxt,
+            rcv_nxt,
+            rcv_wnd,
+            scale,
+            timestamps,
+            last_answer: None,
+        }
+    }
+
+    /// Judges a segment.
+    // Implements: RFC9293 s3.10.7.4p, 9293 MAY-2, 9293 SHLD-4, H-44
+    pub(crate) fn judge(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        segment: &Segment,
+        text_len: usize,
+    ) -> Disposition {
+        let flags = segment.flags;
+        let old = match (&self.timestamps, segment.options.timestamps) {
+            (Some(timestamps), Some(option)) => timestamps.is_old(now, option.value),
+            _ => false,
+        };
+        if flags.contains(Flags::RST) {
+            // RFC 1337: a reset must not cut TIME-WAIT short.
+            return Disposition::Drop;
+        }
+        if flags.contains(Flags::SYN) && !flags.contains(Flags::ACK) && !old {
+            let newer_stamp = match (&self.timestamps, segment.options.timestamps) {
+                (Some(timestamps), Some(option)) => {
+                    (option.value.wrapping_sub(timestamps.recent()) as i32) > 0
+                }
+                _ => false,
+            };
+            if segment.seq.after(self.rcv_nxt) || newer_stamp {
+                return Disposition::Reopen(self.snd_nxt + ISN_STEP);
+            }
+        }
+        let len = segment.sequence_len(text_len);
+        let last = segment.seq + len;
+        if flags.contains(Flags::FIN) && !old && last == self.rcv_nxt {
+            return Disposition::AcknowledgeAndRestart;
+        }
+        let empty_and_expected = len == 0 && segment.seq == self.rcv_nxt && !old;
+        if empty_and_expected || !flags.contains(Flags::ACK) && !flags.contains(Flags::SYN) {
+            return Disposition::Drop;
+        }
+        let limited =
+            self.last_answer.is_some_and(|last| now - last < config.tcp_invalid_ratelimit);
+        if limited { Disposition::Drop } else { Disposition::Acknowledge }
+    }
+
+    /// An ACK that says where we stand.
+    pub(crate) fn acknowledge(&mut self, now: Instant, config: &Config) -> Transmit {
+        self.last_answer = Some(now);
+        let segment = Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.snd_nxt,
+            ack: self.rcv_nxt,
+            flags: Flags::ACK,
+            window: self.scale.scale_down(self.rcv_wnd),
+            urgent: 0,
+            options: Options {
+                timestamps: self.timestamps.map(|timestamps| timestamps.option(now)),
+                ..Options::default()
+            },
+        };
+        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use towpath_wire::tcp::Timestamps as TimestampsOption;
+
+    use super::*;
+
+    const SND_NXT: SeqNumber = SeqNumber(u32::MAX - 10);
+    const RCV_NXT: SeqNumber = SeqNumber(5);
+
+    fn record(timestamps: bool) -> TimeWait {
+        let tuple = FourTuple {
+            local_ip: "192.0.2.1".parse().unwrap(),
+            local_port: 80,
+            remote_ip: "192.0.2.2".parse().unwrap(),
+            remote_port: 4000,
+        };
+        let timestamps = timestamps.then(|| Timestamps::new(0, 100, Instant::ZERO));
+        TimeWait::new(tuple, SND_NXT, RCV_NXT, 65_535, WindowScale::new(0), timestamps)
+    }
+
+    fn judge(
+        record: &mut TimeWait,
+        seq: SeqNumber,
+        flags: Flags,
+        value: Option<u32>,
+    ) -> Disposition {
+        let segment = Segment {
+            src_port: 4000,
+            dst_port: 80,
+            seq,
+            ack: SND_NXT,
+            flags,
+            window: 100,
+            urgent: 0,
+            options: Options {
+                timestamps: value.map(|value| TimestampsOption { value, echo: 0 }),
+                ..Options::default()
+            },
+        };
+        record.judge(Instant::from_millis(1), &Config::default(), &segment, 0)
+    }
+
+    #[test]
+    fn a_record_is_small() {
+        assert!(size_of::<TimeWait>() <= 128, "{}", size_of::<TimeWait>());
+    }
+
+    // Shows: RFC9293 s3.10.7.4p, H-44, RFC1337
+    #[test]
+    fn the_peers_fin_restarts_the_wait_and_a_reset_does_not_end_it() {
+        let mut record = record(false);
+        assert_eq!(
+            judge(&mut record, RCV_NXT - 1, Flags::FIN | Flags::ACK, None),
+            Disposition::AcknowledgeAndRestart
+        );
+        assert_eq!(judge(&mut record, RCV_NXT, Flags::RST, None), Disposition::Drop);
+        assert_eq!(judge(&mut record, RCV_NXT, Flags::ACK, None), Disposition::Drop);
+    }
+
+    // Shows: 9293 MAY-2, 9293 SHLD-4
+    #[test]
+    fn a_syn_reopens_only_with_a_newer_number_or_timestamp() {
+        let reopen = Disposition::Reopen(SND_NXT + ISN_STEP);
+        let mut plain = record(false);
+        assert_eq!(judge(&mut plain, RCV_NXT + 1, Flags::SYN, None), reopen);
+        assert_eq!(judge(&mut plain, RCV_NXT - 1000, Flags::SYN, None), Disposition::Acknowledge);
+        let mut stamped = record(true);
+        assert_eq!(judge(&mut stamped, RCV_NXT - 1000, Flags::SYN, Some(101)), reopen);
+        assert_eq!(
+            judge(&mut stamped, RCV_NXT - 1000, Flags::SYN, Some(100)),
+            Disposition::Acknowledge
+        );
+        assert_eq!(
+            judge(&mut stamped, RCV_NXT + 1000, Flags::SYN, Some(99)),
+            Disposition::Acknowledge
+        );
+    }
+}

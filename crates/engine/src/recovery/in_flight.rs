@@ -1,0 +1,355 @@
+//! What was sent and is not acknowledged: ranges of sequence numbers, with when and how often each
+//! was sent and what the peer told of it.
+//!
+//! A range is what left in one segment, however large; a SACK or a smaller segment size splits it.
+//! Owns the sums over the ranges, from which the pipe (RFC 6675) is one subtraction.
+
+use std::collections::VecDeque;
+
+use towpath_wire::SeqNumber;
+use towpath_wire::tcp::SackBlock;
+
+use crate::instant::Instant;
+
+/// One range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) start: SeqNumber,
+    pub(crate) end: SeqNumber,
+    pub(crate) sent_at: Instant,
+    pub(crate) transmissions: u32,
+    /// Reported by SACK.
+    pub(crate) sacked: bool,
+    /// Taken for lost.
+    pub(crate) lost: bool,
+    /// Lost, and sent again since.
+    pub(crate) resent: bool,
+}
+
+impl Sent {
+    pub(crate) fn len(&self) -> u32 {
+        self.end.distance_from(self.start)
+    }
+}
+
+/// What a cumulative acknowledgment took off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Removed {
+    /// When the earliest of the ranges that were sent only once was sent.
+    pub(crate) first_sent_at: Option<Instant>,
+    /// One of them was sent more than once: its time says nothing (Karn).
+    pub(crate) retransmitted: bool,
+}
+
+/// The ranges of one connection, in order.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    ranges: VecDeque<Sent>,
+    outstanding: u64,
+    sacked: u64,
+    /// Lost and not sent again.
+    missing: u64,
+}
+
+impl InFlight {
+    /// Sequence numbers that are not acknowledged.
+    pub(crate) fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    /// Sequence numbers reported by SACK.
+    pub(crate) fn sacked(&self) -> u64 {
+        self.sacked
+    }
+
+    /// Sequence numbers that are lost and were not sent again.
+    pub(crate) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// RFC 6675's pipe: what is believed to be in the network.
+    // Implements: RFC6675 s4b
+    pub(crate) fn pipe(&self) -> u64 {
+        self.outstanding - self.sacked - self.missing
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    pub(crate) fn oldest(&self) -> Option<&Sent> {
+        self.ranges.front()
+    }
+
+    /// New sequence numbers left.
+    pub(crate) fn push(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+        debug_assert!(self.ranges.back().is_none_or(|last| last.end == start));
+        self.outstanding += u64::from(end.distance_from(start));
+        self.ranges.push_back(Sent {
+            start,
+            end,
+            sent_at: now,
+            transmissions: 1,
+            sacked: false,
+            lost: false,
+            resent: false,
+        });
+    }
+
+    /// `[start, end)` left again; it begins where a range begins.
+    pub(crate) fn on_resent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
+        let Some(index) = self.position(start) else { return };
+        if self.ranges[index].end.after(end) {
+            self.split(index, end);
+        }
+        let range = &mut self.ranges[index];
+        range.sent_at = now;
+        range.transmissions += 1;
+        if range.lost && !range.resent {
+            range.resent = true;
+            self.missing -= u64::from(range.len());
+        }
+    }
+
+    /// Everything below `una` is acknowledged.
+    pub(crate) fn acknowledge(&mut self, una: SeqNumber) -> Removed {
+        let mut removed = Removed::default();
+        while let Some(front) = self.ranges.front() {
+            if !front.start.before(una) {
+                break;
+            }
+            if front.end.after(una) {
+                self.split(0, una);
+            }
+            let Some(range) = self.ranges.pop_front() else { break };
+            let len = u64::from(range.len());
+            self.outstanding -= len;
+            self.sacked -= if range.sacked { len } else { 0 };
+            self.missing -= if range.lost && !range.resent { len } else { 0 };
+            if range.transmissions > 1 {
+                removed.retransmitted = true;
+            } else if !range.sacked && removed.first_sent_at.is_none() {
+                removed.first_sent_at = Some(range.sent_at);
+            }
+        }
+        if self.ranges.is_empty() {
+            self.ranges = VecDeque::new();
+        }
+        removed
+    }
+
+    /// The peer reports that it holds `block`: the number of bytes that this is news of.
+    // Implements: RFC2018 s5c, RFC6675 s5.2, H-16
+    pub(crate) fn on_sack(&mut self, block: SackBlock) -> u64 {
+        let (Some(first), Some(last)) = (self.ranges.front(), self.ranges.back()) else {
+            return 0;
+        };
+        // Only what lies wholly within (SND.UNA, SND.NXT] is believed.
+        if !block.left.before(block.right)
+            || block.left.before(first.start)
+            || block.right.after(last.end)
+        {
+            return 0;
+        }
+        let mut news = 0;
+        let mut index = self.ranges.partition_point(|range| range.end.at_or_before(block.left));
+        while let Some(range) = self.ranges.get(index).copied() {
+            if !range.start.before(block.right) {
+                break;
+            }
+            if range.sacked {
+                index += 1;
+                continue;
+            }
+            if range.start.before(block.left) {
+                self.split(index, block.left);
+                index += 1;
+                continue;
+            }
+            if range.end.after(block.right) {
+                self.split(index, block.right);
+            }
+            let range = &mut self.ranges[index];
+            let len = u64::from(range.len());
+            self.missing -= if range.lost && !range.resent { len } else { 0 };
+            range.sacked = true;
+            range.lost = false;
+            range.resent = false;
+            self.sacked += len;
+            news += len;
+            index += 1;
+        }
+        news
+    }
+
+    /// Takes for lost what RFC 6675 calls so: more than `threshold` bytes above it are reported.
+    // Implements: RFC6675 s4a
+    pub(crate) fn mark_lost_below_sacks(&mut self, threshold: u64) -> u64 {
+        let mut above = self.sacked;
+        let mut newly = 0;
+        for range in &mut self.ranges {
+            if range.sacked {
+                above -= u64::from(range.len());
+            } else if above <= threshold {
+                break;
+            } else if !range.lost {
+                range.lost = true;
+                newly += u64::from(range.len());
+            }
+        }
+        self.missing += newly;
+        newly
+    }
+
+    /// Takes the oldest range for lost, again if it was sent again already.
+    pub(crate) fn mark_oldest_lost(&mut self) -> u64 {
+        let Some(range) = self.ranges.front_mut() else { return 0 };
+        if range.sacked || range.lost && !range.resent {
+            return 0;
+        }
+        range.lost = true;
+        range.resent = false;
+        let len = u64::from(range.len());
+        self.missing += len;
+        len
+    }
+
+    /// The retransmission timer fired: everything that was not reported is taken for lost.
+    pub(crate) fn mark_all_lost(&mut self) {
+        self.missing = 0;
+        for range in self.ranges.iter_mut().filter(|range| !range.sacked) {
+            range.lost = true;
+            range.resent = false;
+            self.missing += u64::from(range.len());
+        }
+    }
+
+    /// The peer dropped what it had reported: forgets all reports.
+    // Implements: RFC2018 s5b, H-65
+    pub(crate) fn forget_sacks(&mut self) {
+        for range in &mut self.ranges {
+            range.sacked = false;
+        }
+        self.sacked = 0;
+    }
+
+    /// The first range that is lost and was not sent again.
+    pub(crate) fn next_missing(&self) -> Option<&Sent> {
+        if self.missing == 0 {
+            return None;
+        }
+        self.ranges.iter().find(|range| range.lost && !range.resent)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = InFlight::default();
+    }
+
+    fn position(&self, start: SeqNumber) -> Option<usize> {
+        let index = self.ranges.partition_point(|range| range.end.at_or_before(start));
+        self.ranges.get(index).filter(|range| range.start == start).map(|_| index)
+    }
+
+    fn split(&mut self, index: usize, at: SeqNumber) {
+        let mut right = self.ranges[index];
+        self.ranges[index].end = at;
+        right.start = at;
+        self.ranges.insert(index + 1, right);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn check(&self) {
+        let sum = |keep: &dyn Fn(&Sent) -> bool| -> u64 {
+            self.ranges.iter().filter(|range| keep(range)).map(|range| u64::from(range.len())).sum()
+        };
+        assert_eq!(self.outstanding, sum(&|_| true));
+        assert_eq!(self.sacked, sum(&|range| range.sacked));
+        assert_eq!(self.missing, sum(&|range| range.lost && !range.resent));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const UNA: SeqNumber = SeqNumber(u32::MAX - 2500);
+
+    fn ten() -> InFlight {
+        let mut flight = InFlight::default();
+        for index in 0..10 {
+            flight.push(Instant::ZERO, UNA + index * 1000, UNA + (index + 1) * 1000);
+        }
+        flight
+    }
+
+    fn block(left: u32, right: u32) -> SackBlock {
+        SackBlock { left: UNA + left, right: UNA + right }
+    }
+
+    // Shows: RFC6675 s4a, RFC6675 s4b, H-33
+    #[test]
+    fn a_hole_is_lost_when_more_than_two_segments_above_it_are_reported() {
+        let mut flight = ten();
+        assert_eq!(flight.on_sack(block(1000, 3000)), 2000);
+        assert_eq!(flight.mark_lost_below_sacks(2000), 0);
+        assert_eq!(flight.on_sack(block(1000, 3001)), 1);
+        assert_eq!(flight.mark_lost_below_sacks(2000), 1000);
+        assert_eq!(flight.pipe(), 10_000 - 2001 - 1000);
+        assert_eq!(flight.next_missing().map(|range| range.start), Some(UNA));
+        flight.on_resent(Instant::from_millis(5), UNA, UNA + 1000);
+        assert_eq!(flight.next_missing(), None);
+        assert_eq!(flight.pipe(), 10_000 - 2001);
+        flight.check();
+    }
+
+    // Shows: RFC6675 s5.2, RFC2018 s5c, H-16
+    #[test]
+    fn reports_of_what_was_not_sent_or_is_upside_down_are_ignored() {
+        let mut flight = ten();
+        for (left, right) in [(9000, 10_001), (3000, 2000), (3000, 3000)] {
+            assert_eq!(flight.on_sack(block(left, right)), 0);
+        }
+        assert_eq!(flight.on_sack(SackBlock { left: UNA - 5, right: UNA + 1000 }), 0);
+        flight.check();
+    }
+
+    #[test]
+    fn a_partial_acknowledgment_splits_and_karn_is_told() {
+        let mut flight = ten();
+        flight.mark_oldest_lost();
+        flight.on_resent(Instant::from_millis(9), UNA, UNA + 400);
+        flight.check();
+        let removed = flight.acknowledge(UNA + 1500);
+        assert!(removed.retransmitted);
+        assert_eq!(flight.oldest().map(Sent::len), Some(500));
+        assert_eq!(flight.outstanding(), 8500);
+        flight.check();
+    }
+
+    proptest! {
+        #[test]
+        fn the_sums_are_the_ranges_whatever_happens(
+            steps in prop::collection::vec((0u8..6, 0u32..10_000, 1u32..4000), 0..60),
+        ) {
+            let mut flight = ten();
+            let mut una = 0;
+            for (what, at, len) in steps {
+                match what {
+                    0 => { una = una.max(at); flight.acknowledge(UNA + una); }
+                    1 => { flight.on_sack(block(at, at + len)); }
+                    2 => { flight.mark_lost_below_sacks(u64::from(len)); }
+                    3 => { flight.mark_all_lost(); }
+                    4 => if let Some(range) = flight.next_missing().copied() {
+                        let end = range.start + range.len().min(len);
+                        flight.on_resent(Instant::ZERO, range.start, end);
+                    },
+                    _ => { flight.mark_oldest_lost(); }
+                }
+                flight.check();
+                prop_assert_eq!(flight.outstanding(), u64::from(10_000 - una));
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! How large the receive buffer should be: dynamic right-sizing.
+//!
+//! Once a round trip, compares what the application took with what it took in the round before, and
+//! asks for a buffer of twice that, so that a sender that doubles its rate is never held back by us.
+//! (M. Fisk, W. Feng, "Dynamic Right-Sizing in TCP", 2001; Linux's `tcp_rcv_space_adjust`.)
+
+use core::time::Duration;
+
+use crate::instant::Instant;
+
+/// The measurement of one connection.
+#[derive(Debug)]
+pub(crate) struct AutoTune {
+    round_began: Instant,
+    taken: u64,
+    best: u64,
+    rtt: Option<Duration>,
+    /// When, and at which offset, the measured window began, where there are no timestamps.
+    window: Option<(Instant, u64)>,
+}
+
+impl AutoTune {
+    pub(crate) fn new(now: Instant, initial: u64) -> AutoTune {
+        AutoTune { round_began: now, taken: 0, best: initial, rtt: None, window: None }
+    }
+
+    /// A round-trip time as the receiver sees it: from a timestamp echoed with data.
+    pub(crate) fn on_rtt(&mut self, sample: Duration) {
+        self.rtt = Some(match self.rtt {
+            None => sample,
+            Some(rtt) => rtt.min(rtt * 7 / 8 + sample / 8),
+        });
+    }
+
+    /// Without timestamps: the time in which one offered window arrives is at least a round trip.
+    pub(crate) fn on_arrival(&mut self, now: Instant, next: u64, window: u32) {
+        match self.window {
+            Some((began, until)) if next >= until => {
+                let sample = now - began;
+                self.rtt = Some(self.rtt.map_or(sample, |rtt| rtt.min(sample)));
+                self.window = Some((now, next + u64::from(window)));
+            }
+            Some(_) => {}
+            None => self.window = Some((now, next + u64::from(window))),
+        }
+    }
+
+    /// The application took bytes: the buffer size to grow to, if it should grow.
+    pub(crate) fn on_read(&mut self, now: Instant, bytes: usize, mss: u32) -> Option<usize> {
+        self.taken += bytes as u64;
+        let rtt = self.rtt?;
+        if now - self.round_began < rtt.max(Duration::from_micros(1)) {
+            return None;
+        }
+        let taken = std::mem::take(&mut self.taken);
+        self.round_began = now;
+        if taken <= self.best {
+            return None;
+        }
+        let growth = 2 * taken * (taken - self.best) / self.best.max(1);
+        self.best = taken;
+        usize::try_from(2 * taken + 16 * u64::from(mss) + growth).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_takes_more_each_round_trip_gets_room_for_twice_as_much() {
+        let at = Instant::from_millis;
+        let mut tune = AutoTune::new(at(0), 10_000);
+        tune.on_rtt(Duration::from_millis(100));
+        assert_eq!(tune.on_read(at(50), 8000, 1000), None, "within the round");
+        assert_eq!(tune.on_read(at(100), 1000, 1000), None, "no more than before");
+        assert_eq!(tune.on_read(at(150), 15_000, 1000), None);
+        assert_eq!(tune.on_read(at(200), 5_000, 1000), Some(2 * 20_000 + 16_000 + 40_000));
+        assert_eq!(tune.on_read(at(300), 20_000, 1000), None);
+    }
+}

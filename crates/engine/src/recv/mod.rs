@@ -1,0 +1,609 @@
+//! The receiving side of a connection: RCV.NXT, RCV.WND and the bytes between arrival and read
+//! (RFC 9293 sections 3.3.1, 3.10.7.4 and 3.8.6.2.2).
+//!
+//! Owns the receive sequence variables, reassembly, the offered window, what SACK reports, and what
+//! is owed to the peer by way of acknowledgment. Not here: whether the state may receive, resets and
+//! timestamps (`connection`).
+
+pub(crate) mod ack_policy;
+pub(crate) mod assembler;
+pub(crate) mod autotune;
+pub(crate) mod sack;
+pub(crate) mod window;
+
+use core::time::Duration;
+
+use arrayvec::ArrayVec;
+use bytes::Bytes;
+use towpath_wire::SeqNumber;
+use towpath_wire::tcp::{SackBlock, SackBlocks};
+
+use self::ack_policy::{AckPolicy, Owes};
+use self::assembler::{Assembler, Placed};
+use self::autotune::AutoTune;
+use self::sack::{Block, SackReporter};
+use self::window::ReceiveWindow;
+use crate::chunks::Chunks;
+use crate::config::Config;
+use crate::instant::Instant;
+
+/// Linux's TCP_MSS_DEFAULT: the first guess at the size of arriving segments.
+const RCV_MSS_GUESS: u32 = 536;
+
+/// How a segment's numbers lie to the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placement {
+    /// It may carry something new.
+    Inside,
+    /// All of it lies before what was acknowledged.
+    Before,
+    /// It begins beyond the window.
+    Beyond,
+}
+
+/// What became of a segment's text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    /// Bytes that can newly be read.
+    pub(crate) readable: u64,
+    /// The peer's FIN is now in order.
+    pub(crate) fin: bool,
+    /// The ACK that is owed.
+    pub(crate) owes: Owes,
+    /// Why nothing, or not all, was kept.
+    pub(crate) verdict: Verdict,
+}
+
+/// Why text was kept or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    InOrder,
+    OutOfOrder,
+    Duplicate,
+    OutOfWindow,
+    TooManyPieces,
+}
+
+/// The text and FIN of an acceptable segment.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) seq: SeqNumber,
+    pub(crate) payload: Chunks,
+    pub(crate) fin: bool,
+    pub(crate) push: bool,
+    /// The size of the segments that it arrived as, if several were joined.
+    pub(crate) segment_len: u32,
+}
+
+/// What the receiver must know of the rest of the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings {
+    pub(crate) rto: Duration,
+    pub(crate) srtt: Option<Duration>,
+    pub(crate) sack: bool,
+    pub(crate) dsack: bool,
+}
+
+/// The acknowledgment fields of an outgoing segment.
+#[derive(Clone, Debug)]
+pub(crate) struct AckFields {
+    pub(crate) ack: SeqNumber,
+    pub(crate) window: u16,
+    pub(crate) sack: SackBlocks,
+}
+
+/// The receiving side.
+#[derive(Debug)]
+pub(crate) struct RecvSpace {
+    irs: SeqNumber,
+    assembler: Assembler,
+    window: ReceiveWindow,
+    sack: SackReporter,
+    policy: AckPolicy,
+    tune: AutoTune,
+    /// The offset of the peer's FIN, once seen.
+    fin_at: Option<u64>,
+    fin_received: bool,
+    /// The size of the segments that arrive, estimated (Linux's `rcv_mss`).
+    rcv_mss: u32,
+    advertised_mss: u32,
+    max_waiting: usize,
+    max_capacity: usize,
+}
+
+impl RecvSpace {
+    pub(crate) fn new(now: Instant, config: &Config, advertised_mss: u16) -> RecvSpace {
+        // As Linux's default of tcp_adv_win_scale: half of the configured memory is window, the
+        // other half pays for what lies around the payload.
+        let capacity = config.tcp_rmem.default / 2;
+        let window = ReceiveWindow::initial(
+            capacity,
+            config.tcp_rmem.max,
+            advertised_mss,
+            config.tcp_window_scaling,
+        );
+        RecvSpace {
+            irs: SeqNumber::default(),
+            assembler: Assembler::default(),
+            tune: AutoTune::new(now, u64::from(window.syn_field())),
+            window,
+            sack: SackReporter::default(),
+            policy: AckPolicy::new(config.tcp_comp_sack_nr),
+            fin_at: None,
+            fin_received: false,
+            rcv_mss: RCV_MSS_GUESS.min(u32::from(advertised_mss)).max(88),
+            advertised_mss: u32::from(advertised_mss),
+            max_waiting: config.max_out_of_order,
+            max_capacity: config.tcp_rmem.max / 2,
+        }
+    }
+
+    /// The peer's initial sequence number is known.
+    pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool) {
+        self.irs = irs;
+        self.window.on_handshake(irs + 1, scaling);
+    }
+
+    /// RCV.NXT.
+    pub(crate) fn nxt(&self) -> SeqNumber {
+        self.seq(self.assembler.next()) + u32::from(self.fin_received)
+    }
+
+    /// What is left of RCV.WND as last offered.
+    pub(crate) fn wnd(&self) -> u32 {
+        self.window.remaining(self.nxt())
+    }
+
+    pub(crate) fn irs(&self) -> SeqNumber {
+        self.irs
+    }
+
+    pub(crate) fn window(&self) -> &ReceiveWindow {
+        &self.window
+    }
+
+    /// The last acknowledgment number that was sent.
+    pub(crate) fn last_ack_sent(&self) -> SeqNumber {
+        self.window.last_ack_sent()
+    }
+
+    pub(crate) fn policy(&self) -> &AckPolicy {
+        &self.policy
+    }
+
+    pub(crate) fn policy_mut(&mut self) -> &mut AckPolicy {
+        &mut self.policy
+    }
+
+    pub(crate) fn rcv_mss(&self) -> u32 {
+        self.rcv_mss
+    }
+
+    /// Bytes that can be read.
+    pub(crate) fn readable(&self) -> usize {
+        self.assembler.readable()
+    }
+
+    /// Bytes kept, in order or not.
+    pub(crate) fn held(&self) -> usize {
+        self.assembler.readable() + self.assembler.waiting()
+    }
+
+    /// Whether the peer's FIN is in order: nothing follows what can be read.
+    pub(crate) fn is_fin_received(&self) -> bool {
+        self.fin_received
+    }
+
+    /// Where a segment of `len` sequence numbers lies.
+    ///
+    /// RFC 9293's table, a little wider at its edges, as Linux: the left edge is the last
+    /// acknowledgment sent, since a peer that has not seen a later one still counts from there, and
+    /// an empty segment may stand on the right edge. Both only let an ACK be used; text is trimmed to
+    /// the window in any case.
+    // Implements: RFC9293 s3.10.7.4a, RFC9293 A.2, RFC7323 s2.4a
+    pub(crate) fn placement(&self, seq: SeqNumber, len: u32) -> Placement {
+        let nxt = self.nxt();
+        if (seq + len).before(self.window.last_ack_sent()) {
+            Placement::Before
+        } else if seq.after(nxt + self.window.remaining(nxt)) {
+            Placement::Beyond
+        } else {
+            Placement::Inside
+        }
+    }
+
+    /// Whether `seq` is strictly inside the window: for resets, which RFC 5961 judges harder.
+    pub(crate) fn is_in_window(&self, seq: SeqNumber) -> bool {
+        let nxt = self.nxt();
+        let wnd = self.window.remaining(nxt);
+        seq == nxt || seq.within(nxt, nxt + wnd)
+    }
+
+    /// Takes the text and FIN of an acceptable segment.
+    // Implements: RFC9293 s3.10.7.4c, RFC9293 s3.10.7.4u, 9293 SHLD-31, H-68
+    pub(crate) fn on_text(&mut self, now: Instant, text: Text, around: Surroundings) -> Received {
+        let Text { seq, payload, fin, push, segment_len } = text;
+        let len = payload.len() as u64;
+        self.measure(segment_len.min(payload.len() as u32));
+        let next = self.assembler.next();
+        let signed = i64::from(seq.signed_distance_from(self.seq(next)));
+        let below = signed.min(0).unsigned_abs();
+        let start = next + signed.max(0).unsigned_abs();
+        let end = start + len.saturating_sub(below);
+        let edge = next + u64::from(self.wnd());
+
+        let after = seq + payload.len() as u32 + u32::from(fin);
+        if after.at_or_before(self.nxt()) {
+            return self.on_duplicate(now, next.saturating_sub(below), below.min(len), around);
+        }
+        if start >= edge && (len > below || start > edge) && !(fin && len == below) {
+            self.policy.enter_quick_mode(self.window_segments());
+            self.policy.owe_now();
+            return Received::dropped(Verdict::OutOfWindow);
+        }
+        if below > 0 && len > 0 && around.dsack {
+            let from = next.saturating_sub(below);
+            self.sack.on_duplicate(from, (from + len).min(next));
+            self.policy.enter_quick_mode(self.window_segments());
+        }
+        let cut = end.saturating_sub(edge);
+        if fin && cut == 0 {
+            self.fin_at = Some(end);
+        }
+        let had_hole = self.assembler.has_hole();
+        if start > next {
+            if len == 0 {
+                // A FIN beyond a hole: remembered, and answered so that the hole is filled.
+                self.policy.owe_now();
+                return Received::dropped(Verdict::OutOfOrder);
+            }
+            return self.on_out_of_order(now, start, end - cut, payload, around);
+        }
+        let readable = self.append(start, below, end - cut, payload);
+        self.sack.on_advance(self.assembler.next());
+        if readable > 0 {
+            self.policy.on_advance();
+            let held = self.held();
+            self.window.on_in_order(segment_len.max(1).min(len as u32), held);
+            self.tune.on_arrival(now, self.assembler.next(), self.wnd());
+            self.policy.on_data(now, around.rto, self.window_segments());
+        }
+        let fin_now = self.fin_at == Some(self.assembler.next()) && !self.fin_received;
+        if fin_now {
+            self.fin_received = true;
+            // RFC 9293: acknowledge it. Nothing more will come that an ACK could wait for.
+            self.policy.owe_now();
+        }
+        let owes = self.policy.decide(
+            now,
+            self.is_more_than_one_unacknowledged(),
+            had_hole,
+            push,
+            around.srtt,
+        );
+        let owes = if fin_now { Owes::Now } else { owes };
+        Received { readable, fin: fin_now, owes, verdict: Verdict::InOrder }
+    }
+
+    /// A segment that carries nothing new, or lies out of the window, owes an ACK, with a D-SACK
+    /// where it repeats bytes.
+    pub(crate) fn report_duplicate(&mut self, seq: SeqNumber, len: u32, around: Surroundings) {
+        if len == 0 || !around.dsack {
+            return;
+        }
+        let next = self.assembler.next();
+        let below = self.seq(next).signed_distance_from(seq);
+        if below > 0 {
+            let from = next.saturating_sub(below as u64);
+            self.sack.on_duplicate(from, (from + u64::from(len)).min(next));
+        }
+    }
+
+    /// The application takes up to `max` bytes. Whether an ACK should tell the peer of the room.
+    pub(crate) fn read(&mut self, now: Instant, max: usize) -> Chunks {
+        let chunks = self.assembler.take(max);
+        if chunks.is_empty() {
+            return chunks;
+        }
+        if let Some(capacity) = self.tune.on_read(now, chunks.len(), self.advertised_mss) {
+            self.window.grow_capacity(capacity.min(self.max_capacity));
+        }
+        if !self.fin_received {
+            let drained = self.assembler.readable() == 0;
+            let more_than_one = self.unacknowledged() > self.rcv_mss;
+            if self.policy.wants_ack_after_read(more_than_one, drained) || self.window_doubles() {
+                self.policy.owe_now();
+            }
+        }
+        chunks
+    }
+
+    pub(crate) fn peek(&self, max: usize) -> Chunks {
+        self.assembler.peek(max)
+    }
+
+    /// The fields of an outgoing segment with ACK; what was owed is thereby paid.
+    pub(crate) fn acknowledge(&mut self, max_blocks: usize) -> AckFields {
+        let nxt = self.nxt();
+        let held = self.held();
+        let window = self.window.offer(nxt, held, self.rcv_mss);
+        let blocks = match self.policy.take_owed() {
+            Some(blocks) => blocks,
+            None => self.sack.report(max_blocks),
+        };
+        let sack = blocks.into_iter().take(max_blocks).map(|block| self.to_wire(block)).collect();
+        self.policy.on_ack_sent();
+        AckFields { ack: nxt, window, sack }
+    }
+
+    /// The bytes that SACK blocks will take of the next segment, padding included.
+    pub(crate) fn sack_option_len(&self, max_blocks: usize) -> u32 {
+        match self.sack.pending().min(max_blocks) {
+            0 => 0,
+            blocks => 4 + 8 * blocks as u32,
+        }
+    }
+
+    pub(crate) fn on_rtt(&mut self, sample: Duration) {
+        self.tune.on_rtt(sample);
+    }
+
+    /// Nobody will read any more.
+    pub(crate) fn clear(&mut self) {
+        self.assembler.clear();
+        self.sack.clear();
+    }
+
+    fn on_duplicate(
+        &mut self,
+        now: Instant,
+        start: u64,
+        len: u64,
+        around: Surroundings,
+    ) -> Received {
+        if len > 0 && around.dsack {
+            self.sack.on_duplicate(start, (start + len).min(self.assembler.next()));
+        }
+        self.policy.enter_quick_mode(self.window_segments());
+        let blocks = self.sack.report(4);
+        let owes = self.policy.owe_duplicate(now, blocks, false);
+        Received { readable: 0, fin: false, owes, verdict: Verdict::Duplicate }
+    }
+
+    fn on_out_of_order(
+        &mut self,
+        now: Instant,
+        start: u64,
+        end: u64,
+        payload: Chunks,
+        around: Surroundings,
+    ) -> Received {
+        let mut verdict = Verdict::Duplicate;
+        if let Some((from, to)) = self.sack.overlap(start, end)
+            && around.dsack
+        {
+            self.sack.on_duplicate(from, to);
+        }
+        let mut offset = start;
+        for mut chunk in payload {
+            let keep = end.saturating_sub(offset).min(chunk.len() as u64);
+            chunk.truncate(keep as usize);
+            if chunk.is_empty() {
+                break;
+            }
+            let chunk_end = offset + keep;
+            match self.assembler.place(offset, chunk, self.max_waiting) {
+                Placed::OutOfOrder => {
+                    self.sack.on_out_of_order(offset, chunk_end);
+                    verdict = Verdict::OutOfOrder;
+                }
+                Placed::TooMany => {
+                    verdict = Verdict::TooManyPieces;
+                    break;
+                }
+                Placed::Duplicate | Placed::InOrder(_) => {}
+            }
+            offset = chunk_end;
+        }
+        let compress = around.sack && !self.sack.owes_duplicate();
+        let blocks = if around.sack { self.sack.report(4) } else { ArrayVec::new() };
+        let owes = self.policy.owe_duplicate(now, blocks, compress);
+        Received { readable: 0, fin: false, owes, verdict }
+    }
+
+    /// Appends what lies in `[start, end)`; the payload begins `skip` bytes before `start`.
+    fn append(&mut self, start: u64, skip: u64, end: u64, payload: Chunks) -> u64 {
+        let mut skip = skip as usize;
+        let mut offset = start;
+        let mut readable = 0;
+        for chunk in payload {
+            let from = skip.min(chunk.len());
+            skip -= from;
+            let room = end.saturating_sub(offset);
+            let to = (chunk.len() as u64).min(from as u64 + room) as usize;
+            let piece: Bytes = chunk.slice(from..to);
+            if piece.is_empty() {
+                continue;
+            }
+            let piece_end = offset + piece.len() as u64;
+            if let Placed::InOrder(bytes) = self.assembler.place(offset, piece, self.max_waiting) {
+                readable += bytes;
+            }
+            offset = piece_end;
+        }
+        readable
+    }
+
+    fn measure(&mut self, segment_len: u32) {
+        if segment_len >= self.rcv_mss {
+            self.rcv_mss = segment_len.min(self.advertised_mss.max(RCV_MSS_GUESS));
+        }
+    }
+
+    /// Bytes received since the last ACK.
+    fn unacknowledged(&self) -> u32 {
+        self.nxt().distance_from(self.window.last_ack_sent())
+    }
+
+    /// Linux's rule for an ACK at once: more than one full segment, and room to offer more.
+    fn is_more_than_one_unacknowledged(&self) -> bool {
+        let nxt = self.nxt();
+        self.unacknowledged() > self.rcv_mss
+            && self.window.next_offer(nxt, self.held(), self.rcv_mss) >= self.window.remaining(nxt)
+    }
+
+    /// Whether the window that could be offered is at least twice what is left of the last one.
+    // Implements: 9293 MUST-39
+    fn window_doubles(&self) -> bool {
+        let nxt = self.nxt();
+        let remaining = self.window.remaining(nxt);
+        if remaining > self.window.capacity() / 2 {
+            return false;
+        }
+        let next = self.window.next_offer(nxt, self.held(), self.rcv_mss);
+        next > 0 && next >= remaining.saturating_mul(2)
+    }
+
+    fn window_segments(&self) -> u32 {
+        self.wnd() / self.rcv_mss.max(1)
+    }
+
+    fn seq(&self, offset: u64) -> SeqNumber {
+        self.irs + 1 + offset as u32
+    }
+
+    fn to_wire(&self, block: Block) -> SackBlock {
+        SackBlock { left: self.seq(block.0), right: self.seq(block.1) }
+    }
+}
+
+impl Received {
+    fn dropped(verdict: Verdict) -> Received {
+        Received { readable: 0, fin: false, owes: Owes::Now, verdict }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IRS: SeqNumber = SeqNumber(u32::MAX - 100);
+    const AROUND: Surroundings =
+        Surroundings { rto: Duration::from_millis(300), srtt: None, sack: true, dsack: true };
+
+    fn space() -> RecvSpace {
+        let mut recv = RecvSpace::new(Instant::ZERO, &Config::default(), 1460);
+        recv.on_handshake(IRS, true);
+        recv
+    }
+
+    fn text(recv: &mut RecvSpace, offset: i64, data: &'static [u8], fin: bool) -> Received {
+        let seq = if offset >= 0 {
+            IRS + 1 + offset as u32
+        } else {
+            IRS + 1 - offset.unsigned_abs() as u32
+        };
+        let payload = Chunks::from(Bytes::from_static(data));
+        give(recv, Text { seq, payload, fin, push: true, segment_len: data.len() as u32 })
+    }
+
+    fn give(recv: &mut RecvSpace, text: Text) -> Received {
+        recv.on_text(Instant::ZERO, text, AROUND)
+    }
+
+    fn read(recv: &mut RecvSpace) -> Vec<u8> {
+        recv.read(Instant::ZERO, usize::MAX).to_vec()
+    }
+
+    // Shows: RFC9293 s3.10.7.4u, H-33
+    #[test]
+    fn a_fin_ends_the_stream_only_when_all_before_it_has_arrived() {
+        let mut recv = space();
+        assert!(!text(&mut recv, 3, b"def", true).fin);
+        assert!(!recv.is_fin_received());
+        let received = text(&mut recv, 0, b"abc", false);
+        assert!(received.fin);
+        assert_eq!(received.readable, 6);
+        assert_eq!(recv.nxt(), IRS + 1 + 6 + 1);
+        assert_eq!(read(&mut recv), b"abcdef");
+    }
+
+    // Shows: RFC9293 s3.10.7.4c, RFC2883 s4c
+    #[test]
+    fn a_segment_across_rcv_nxt_gives_only_its_new_bytes_and_a_d_sack() {
+        let mut recv = space();
+        text(&mut recv, 0, b"abcd", false);
+        recv.acknowledge(3);
+        let received = text(&mut recv, 2, b"XXef", false);
+        assert_eq!(received.readable, 2);
+        assert_eq!(read(&mut recv), b"abcdef");
+        let ack = recv.acknowledge(3);
+        let block = SackBlock { left: IRS + 1 + 2, right: IRS + 1 + 4 };
+        assert_eq!(ack.sack.as_slice(), [block]);
+        assert!(recv.acknowledge(3).sack.is_empty());
+    }
+
+    // Shows: RFC2883 s4a
+    #[test]
+    fn a_whole_duplicate_is_acknowledged_at_once_with_a_d_sack() {
+        let mut recv = space();
+        text(&mut recv, 0, b"abcd", false);
+        recv.acknowledge(3);
+        let received = text(&mut recv, 0, b"abcd", false);
+        assert_eq!((received.readable, received.verdict), (0, Verdict::Duplicate));
+        let ack = recv.acknowledge(3);
+        assert_eq!(ack.sack.as_slice(), [SackBlock { left: IRS + 1, right: IRS + 5 }]);
+    }
+
+    // Shows: H-68
+    #[test]
+    fn nothing_beyond_the_window_is_kept() {
+        let mut recv = space();
+        let wnd = recv.wnd();
+        let payload = Chunks::from(Bytes::from(vec![1u8; 100_000]));
+        let received = give(
+            &mut recv,
+            Text { seq: IRS + 1, payload, fin: true, push: false, segment_len: 1460 },
+        );
+        assert_eq!(received.readable, u64::from(wnd));
+        assert!(!received.fin, "the FIN lay beyond the window");
+        let payload = Chunks::from(Bytes::from_static(b"x"));
+        let seq = IRS + 1 + wnd + 10;
+        let beyond =
+            give(&mut recv, Text { seq, payload, fin: false, push: false, segment_len: 1 });
+        assert_eq!(beyond.verdict, Verdict::OutOfWindow);
+        assert_eq!(recv.held(), wnd as usize);
+    }
+
+    #[test]
+    fn a_fin_alone_is_taken_even_when_the_window_is_closed() {
+        let mut recv = space();
+        let wnd = recv.wnd() as usize;
+        let payload = Chunks::from(Bytes::from(vec![1u8; wnd]));
+        give(&mut recv, Text { seq: IRS + 1, payload, fin: false, push: false, segment_len: 1460 });
+        assert_eq!(recv.wnd(), 0);
+        assert!(text(&mut recv, wnd as i64, b"", true).fin);
+    }
+
+    // Shows: RFC9293 s3.10.7.4a
+    #[test]
+    fn segments_are_placed_at_both_edges_of_the_window() {
+        let mut recv = space();
+        text(&mut recv, 0, b"abcd", false);
+        recv.acknowledge(3);
+        let nxt = recv.nxt();
+        let wnd = recv.wnd();
+        for (seq, len, placement) in [
+            (nxt - 4, 3, Placement::Before),
+            (nxt - 4, 4, Placement::Inside),
+            (nxt, 0, Placement::Inside),
+            (nxt + wnd, 0, Placement::Inside),
+            (nxt + wnd + 1, 0, Placement::Beyond),
+            (nxt + wnd + 1, 10, Placement::Beyond),
+        ] {
+            assert_eq!(recv.placement(seq, len), placement, "{seq:?} {len}");
+        }
+        assert!(recv.is_in_window(nxt) && recv.is_in_window(nxt + wnd - 1));
+        assert!(!recv.is_in_window(nxt + wnd) && !recv.is_in_window(nxt - 1));
+    }
+}

@@ -1,0 +1,145 @@
+//! The keys of one stack, and what is derived from them: initial sequence numbers (RFC 6528), ports
+//! (RFC 6056), timestamp offsets (RFC 7323 section 7.1) and the demultiplexer's hash.
+//!
+//! The engine has no source of randomness: whoever builds it gives a seed, from the system for a
+//! real stack, a printed number for a test. Each use has a key of its own, so that what is visible
+//! of one tells nothing of another.
+
+use core::hash::Hasher;
+use core::net::IpAddr;
+
+use siphasher::sip::{SipHasher13, SipHasher24};
+use towpath_wire::SeqNumber;
+
+use crate::endpoint::table::FourTuple;
+use crate::instant::Instant;
+
+/// The keys of one stack.
+#[derive(Clone)]
+pub struct Secrets {
+    isn: [u8; 16],
+    port: [u8; 16],
+    timestamp: [u8; 16],
+    table: [u8; 16],
+    stream: u64,
+}
+
+impl core::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Secrets(..)")
+    }
+}
+
+impl Secrets {
+    /// Derives the keys from a seed of 32 bytes, which must come from a good source: who knows it
+    /// knows every sequence number.
+    pub fn from_seed(seed: [u8; 32]) -> Secrets {
+        let (left, right) = seed.split_at(16);
+        let mut key = [0; 16];
+        key.copy_from_slice(left);
+        let derive = |label: u8, half: u8| {
+            let mut hasher = SipHasher24::new_with_key(&key);
+            hasher.write(right);
+            hasher.write(&[label, half]);
+            hasher.finish()
+        };
+        let pair = |label: u8| {
+            let mut out = [0; 16];
+            out[..8].copy_from_slice(&derive(label, 0).to_le_bytes());
+            out[8..].copy_from_slice(&derive(label, 1).to_le_bytes());
+            out
+        };
+        Secrets {
+            isn: pair(1),
+            port: pair(2),
+            timestamp: pair(3),
+            table: pair(4),
+            stream: derive(5, 0),
+        }
+    }
+
+    /// ISN = M + F(connection, key): M ticks every 4 microseconds (RFC 9293 MUST-8, RFC 6528).
+    // Implements: 9293 MUST-8, 9293 SHLD-1, 9293 MUST-9
+    pub(crate) fn initial_sequence_number(&self, now: Instant, tuple: &FourTuple) -> SeqNumber {
+        let ticks = (now.as_micros() / 4) as u32;
+        SeqNumber((keyed(&self.isn, tuple) as u32).wrapping_add(ticks))
+    }
+
+    /// The offset of the timestamp clock for one pair of hosts and ports.
+    pub(crate) fn timestamp_offset(&self, tuple: &FourTuple) -> u32 {
+        keyed(&self.timestamp, tuple) as u32
+    }
+
+    /// RFC 6056's hash of a destination, for the choice of a port.
+    pub(crate) fn port_offset(&self, local: IpAddr, remote: IpAddr, remote_port: u16) -> u64 {
+        let tuple = FourTuple { local_ip: local, local_port: 0, remote_ip: remote, remote_port };
+        keyed(&self.port, &tuple)
+    }
+
+    /// The demultiplexer's hash: keyed, so that a peer cannot choose what collides (H-76).
+    pub(crate) fn table_hash(&self, tuple: &FourTuple) -> u64 {
+        let mut hasher = SipHasher13::new_with_key(&self.table);
+        hasher.write(&tuple.to_bytes());
+        hasher.finish()
+    }
+
+    /// The next number of a deterministic stream (SplitMix64), for jitter and steps. Not for secrets.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.stream = self.stream.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.stream;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+fn keyed(key: &[u8; 16], tuple: &FourTuple) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(key);
+    hasher.write(&tuple.to_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tuple(remote_port: u16) -> FourTuple {
+        FourTuple {
+            local_ip: "192.0.2.1".parse().unwrap(),
+            local_port: 80,
+            remote_ip: "192.0.2.2".parse().unwrap(),
+            remote_port,
+        }
+    }
+
+    // Shows: 9293 MUST-8
+    #[test]
+    fn the_same_connection_later_gets_a_number_that_moved_by_the_clock() {
+        let secrets = Secrets::from_seed([7; 32]);
+        let first = secrets.initial_sequence_number(Instant::from_millis(10), &tuple(1000));
+        let later = secrets.initial_sequence_number(Instant::from_millis(30), &tuple(1000));
+        assert_eq!(later.distance_from(first), 20_000 / 4);
+    }
+
+    // Shows: 9293 SHLD-1, 9293 MUST-9, H-10
+    #[test]
+    fn numbers_of_different_connections_at_one_instant_are_unrelated() {
+        let secrets = Secrets::from_seed([7; 32]);
+        let numbers: Vec<u32> = (1..=10_000)
+            .map(|port| secrets.initial_sequence_number(Instant::ZERO, &tuple(port)).0)
+            .collect();
+        // Bits are balanced, and neighbours' differences too: a linear relation would show.
+        for bit in 0..32 {
+            let ones = numbers.iter().filter(|number| **number >> bit & 1 == 1).count();
+            assert!((4_700..5_300).contains(&ones), "bit {bit}: {ones} of 10000");
+            let flips =
+                numbers.windows(2).filter(|pair| (pair[0] ^ pair[1]) >> bit & 1 == 1).count();
+            assert!((4_700..5_300).contains(&flips), "bit {bit}: {flips} flips of 9999");
+        }
+        let other = Secrets::from_seed([8; 32]);
+        assert_ne!(
+            other.initial_sequence_number(Instant::ZERO, &tuple(1)),
+            secrets.initial_sequence_number(Instant::ZERO, &tuple(1))
+        );
+    }
+}

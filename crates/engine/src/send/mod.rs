@@ -1,0 +1,554 @@
+//! The sending side of a connection: SND.UNA, SND.NXT, SND.WND and what lies between them
+//! (RFC 9293 sections 3.3.1 and 3.8.6.2.1).
+//!
+//! Owns the send sequence variables, the buffer, the FIN's place and the rules on when a small
+//! segment may go (Nagle with Minshall's refinement, silly-window avoidance). Not here: how much may
+//! be in flight (`congestion`), what was lost (`recovery`), and when timers fire (`connection`).
+
+pub(crate) mod buffer;
+pub(crate) mod mss;
+
+use core::time::Duration;
+
+use towpath_wire::SeqNumber;
+use towpath_wire::tcp::WindowScale;
+
+use self::buffer::SendBuffer;
+use self::mss::SendMss;
+use crate::chunks::Chunks;
+use crate::rtt::backed_off;
+
+/// Where the FIN is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fin {
+    /// The application still sends.
+    Open,
+    /// It follows the last byte of the buffer.
+    Queued,
+    /// It was sent and takes a sequence number.
+    Sent,
+}
+
+/// What an acknowledgment number means to the sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckKind {
+    /// Below SND.UNA by more than the largest window: not from this connection's present.
+    Ancient,
+    /// Below SND.UNA.
+    Old,
+    /// SND.UNA itself.
+    Repeated,
+    /// Something new.
+    New,
+    /// Of what was never sent.
+    Unsent,
+}
+
+/// What an acknowledgment freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Acknowledged {
+    /// Payload bytes.
+    pub(crate) bytes: u64,
+    /// Our FIN among them.
+    pub(crate) fin: bool,
+}
+
+/// What a window field changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WindowUpdate {
+    /// Nothing: the segment is older than the one that set the window, or the value is the same.
+    Unchanged,
+    /// The window.
+    Changed,
+}
+
+/// A segment that may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) seq: SeqNumber,
+    pub(crate) len: u32,
+    pub(crate) fin: bool,
+    pub(crate) push: bool,
+}
+
+impl Plan {
+    /// Sequence numbers taken.
+    pub(crate) fn sequence_len(&self) -> u32 {
+        self.len + u32::from(self.fin)
+    }
+}
+
+/// Why no new segment may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blocked {
+    /// There is nothing to send.
+    Nothing,
+    /// The congestion window is full.
+    Congestion,
+    /// The peer's window does not take the next segment.
+    Window,
+    /// A small segment waits for an acknowledgment (Nagle).
+    Nagle,
+}
+
+/// The sending side.
+#[derive(Debug)]
+pub(crate) struct SendSpace {
+    iss: SeqNumber,
+    una: SeqNumber,
+    nxt: SeqNumber,
+    wnd: u32,
+    wl1: SeqNumber,
+    wl2: SeqNumber,
+    max_wnd: u32,
+    scale: WindowScale,
+    buffer: SendBuffer,
+    fin: Fin,
+    mss: SendMss,
+    nodelay: bool,
+    /// The end of the last segment sent that was less than full (Minshall).
+    small_end: SeqNumber,
+    /// The sequence number up to which a segment with PSH was sent.
+    pushed: SeqNumber,
+    /// Zero-window probes since the window closed.
+    probes: u32,
+    /// Of those, since the peer last answered.
+    unanswered: u32,
+}
+
+impl SendSpace {
+    pub(crate) fn new(iss: SeqNumber, mss: SendMss, capacity: usize) -> SendSpace {
+        SendSpace {
+            iss,
+            una: iss,
+            nxt: iss + 1,
+            wnd: 0,
+            wl1: iss,
+            wl2: iss,
+            max_wnd: 0,
+            scale: WindowScale::new(0),
+            buffer: SendBuffer::new(capacity),
+            fin: Fin::Open,
+            mss,
+            nodelay: false,
+            small_end: iss,
+            pushed: iss + 1,
+            probes: 0,
+            unanswered: 0,
+        }
+    }
+
+    /// The handshake is complete: our SYN is acknowledged and the peer's window is known.
+    pub(crate) fn on_handshake(
+        &mut self,
+        scale: WindowScale,
+        wnd: u32,
+        peer_seq: SeqNumber,
+        mss: SendMss,
+    ) {
+        self.una = self.iss + 1;
+        self.scale = scale;
+        self.wnd = wnd;
+        self.max_wnd = wnd;
+        self.wl1 = peer_seq;
+        self.wl2 = self.una;
+        self.mss = mss;
+        self.small_end = self.una;
+    }
+
+    pub(crate) fn iss(&self) -> SeqNumber {
+        self.iss
+    }
+    pub(crate) fn una(&self) -> SeqNumber {
+        self.una
+    }
+    pub(crate) fn nxt(&self) -> SeqNumber {
+        self.nxt
+    }
+    pub(crate) fn wnd(&self) -> u32 {
+        self.wnd
+    }
+    pub(crate) fn scale(&self) -> WindowScale {
+        self.scale
+    }
+    pub(crate) fn buffer(&self) -> &SendBuffer {
+        &self.buffer
+    }
+    pub(crate) fn buffer_mut(&mut self) -> &mut SendBuffer {
+        &mut self.buffer
+    }
+    pub(crate) fn mss(&self) -> &SendMss {
+        &self.mss
+    }
+    pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
+        self.nodelay = nodelay;
+    }
+
+    /// The payload of a full segment now, in bytes.
+    pub(crate) fn segment_size(&self) -> u32 {
+        self.mss.bounded_by_window(self.max_wnd)
+    }
+
+    /// Whether anything sent is not acknowledged.
+    pub(crate) fn is_outstanding(&self) -> bool {
+        self.una != self.nxt
+    }
+
+    /// Bytes written and not yet sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.buffer.end() - self.offset_of_next()
+    }
+
+    /// Whether all that was written, and the FIN if there is one, is acknowledged.
+    pub(crate) fn is_delivered(&self) -> bool {
+        !self.is_outstanding() && self.unsent() == 0 && self.fin != Fin::Queued
+    }
+
+    /// The application is done: a FIN follows what is buffered. Only the first call counts.
+    pub(crate) fn queue_fin(&mut self) {
+        if self.fin == Fin::Open {
+            self.fin = Fin::Queued;
+        }
+    }
+
+    pub(crate) fn is_fin_queued(&self) -> bool {
+        self.fin != Fin::Open
+    }
+
+    /// What `ack` means here (RFC 9293 section 3.10.7.4, RFC 5961 section 5.2).
+    // Implements: RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m
+    pub(crate) fn judge(&self, ack: SeqNumber) -> AckKind {
+        if ack.after(self.nxt) {
+            AckKind::Unsent
+        } else if ack == self.una {
+            AckKind::Repeated
+        } else if ack.after(self.una) {
+            AckKind::New
+        } else if self.una.distance_from(ack) > self.max_wnd {
+            AckKind::Ancient
+        } else {
+            AckKind::Old
+        }
+    }
+
+    /// Takes an acknowledgment that `judge` called new.
+    pub(crate) fn acknowledge(&mut self, ack: SeqNumber) -> Acknowledged {
+        debug_assert!(ack.after(self.una) && ack.at_or_before(self.nxt));
+        let before = self.buffer.start();
+        let fin = self.fin == Fin::Sent && ack == self.nxt;
+        let offset = before.max(self.offset(ack).min(self.buffer.end()));
+        self.una = ack;
+        self.buffer.forget_below(offset);
+        if self.small_end.before(ack) {
+            self.small_end = ack;
+        }
+        if self.pushed.before(ack) {
+            self.pushed = ack;
+        }
+        Acknowledged { bytes: offset - before, fin }
+    }
+
+    /// Takes the window field of an acceptable segment.
+    // Implements: RFC9293 s3.10.7.4n, 9293 MUST-1, 9293 REC-1, 9293 MUST-34
+    pub(crate) fn update_window(
+        &mut self,
+        seq: SeqNumber,
+        ack: SeqNumber,
+        field: u16,
+    ) -> WindowUpdate {
+        let wnd = self.scale.scale_up(field);
+        let newer = self.wl1.before(seq)
+            || self.wl1 == seq && (self.wl2.before(ack) || self.wl2 == ack && wnd != self.wnd);
+        if !newer || ack.before(self.una) || ack.after(self.nxt) {
+            return WindowUpdate::Unchanged;
+        }
+        self.wl1 = seq;
+        self.wl2 = ack;
+        if wnd == self.wnd {
+            return WindowUpdate::Unchanged;
+        }
+        self.wnd = wnd;
+        self.max_wnd = self.max_wnd.max(wnd);
+        WindowUpdate::Changed
+    }
+
+    /// The next new segment, if one may go now. `congestion_room` is what the congestion window
+    /// leaves, `option_bytes` what options beyond the usual take of the segment.
+    // Implements: RFC5681 s3.1a, 9293 MUST-38, 9293 SHLD-7, 9293 MUST-17, 9293 SHLD-28, 9293 SHLD-15
+    pub(crate) fn next_new(
+        &self,
+        congestion_room: u64,
+        option_bytes: u32,
+    ) -> Result<Plan, Blocked> {
+        let unsent = self.unsent();
+        let fin_pending = self.fin == Fin::Queued;
+        if unsent == 0 && !fin_pending {
+            return Err(Blocked::Nothing);
+        }
+        let size = self.segment_size();
+        let size = size.saturating_sub(option_bytes).max(size.min(8));
+        let len = u32::try_from(unsent).unwrap_or(u32::MAX).min(size);
+        let window_room = self.window_room();
+        if len > window_room || (len == 0 && window_room == 0) {
+            return Err(Blocked::Window);
+        }
+        let last = u64::from(len) == unsent;
+        let fin = fin_pending && last && len < window_room;
+        if u64::from(len) > congestion_room {
+            return Err(Blocked::Congestion);
+        }
+        if len < size && !fin_pending && !self.nodelay && self.is_small_outstanding() {
+            return Err(Blocked::Nagle);
+        }
+        let end = self.nxt + len;
+        // PSH tells the receiver that the sender has no more for now; and at least once in half
+        // of the peer's largest window, so that no receiver waits for it.
+        let push = len > 0 && (last || end.distance_from(self.pushed) > self.max_wnd / 2);
+        Ok(Plan { seq: self.nxt, len, fin, push })
+    }
+
+    /// What may go into a window that is too small for the next segment, once the persist timer has
+    /// overridden silly-window avoidance; nothing if the window is closed.
+    pub(crate) fn next_despite_small_window(&self) -> Option<Plan> {
+        let len = self.window_room().min(u32::try_from(self.unsent()).unwrap_or(u32::MAX));
+        let len = len.min(self.segment_size());
+        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true })
+    }
+
+    /// The segment `[seq, seq + len)` of what is outstanding, to be sent again: at most one full
+    /// segment, with the FIN if it lies right behind. `None` if all of it is acknowledged.
+    // Implements: RFC9293 s3.8.1, 9293 SHLD-16
+    pub(crate) fn plan_again(&self, seq: SeqNumber, len: u32) -> Option<Plan> {
+        let seq = seq.max(self.una);
+        if !seq.before(self.nxt) {
+            return None;
+        }
+        let data_end = self.offset_of_next();
+        let from = self.offset(seq);
+        let data = data_end.saturating_sub(from);
+        let size = u64::from(self.segment_size()).min(u64::from(len)).min(data) as u32;
+        let end = seq + size;
+        let fin = self.fin == Fin::Sent && end + 1 == self.nxt && size < len;
+        let push = size > 0 && u64::from(size) == data;
+        // The window may have been shrunk: only the oldest segment goes regardless, as a probe.
+        let fits = (end + u32::from(fin)).distance_from(self.una) <= self.wnd;
+        (fits || seq == self.una).then_some(Plan { seq, len: size, fin, push })
+    }
+
+    /// A planned segment is being sent: moves SND.NXT if it is new, and returns its payload. The
+    /// plan's length shrinks to what one segment can carry.
+    pub(crate) fn take(&mut self, plan: &mut Plan) -> Chunks {
+        let chunks = self.buffer.slice(self.offset(plan.seq), plan.len as usize);
+        if (chunks.len() as u32) < plan.len {
+            plan.len = chunks.len() as u32;
+            plan.fin = false;
+            plan.push = false;
+        }
+        let end = plan.seq + plan.sequence_len();
+        if end.after(self.nxt) {
+            if plan.len < self.segment_size() && plan.len > 0 {
+                self.small_end = end;
+            }
+            if plan.fin {
+                self.fin = Fin::Sent;
+            }
+            self.nxt = end;
+        }
+        if plan.push && end.after(self.pushed) {
+            self.pushed = end;
+        }
+        chunks
+    }
+
+    /// Whether something waits that only a window update or a probe can free: nothing is in flight
+    /// whose acknowledgment would bring the news.
+    pub(crate) fn is_blocked_by_window(&self) -> bool {
+        !self.is_outstanding() && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
+    }
+
+    /// How long until the window is probed: one RTO, doubling.
+    // Implements: 9293 SHLD-29, 9293 SHLD-30
+    pub(crate) fn probe_interval(&self, rto: Duration, max: Duration) -> Duration {
+        backed_off(rto, self.probes, max)
+    }
+
+    pub(crate) fn on_probe(&mut self) {
+        self.probes = self.probes.saturating_add(1);
+        self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// The peer acknowledged something acceptable: it lives.
+    pub(crate) fn on_answer(&mut self) {
+        self.unanswered = 0;
+    }
+
+    pub(crate) fn unanswered_probes(&self) -> u32 {
+        self.unanswered
+    }
+
+    pub(crate) fn probes(&self) -> u32 {
+        self.probes
+    }
+
+    /// The window opened.
+    pub(crate) fn reset_probes(&mut self) {
+        self.probes = 0;
+    }
+
+    /// Forgets what is buffered: the connection is over.
+    pub(crate) fn clear(&mut self) {
+        self.buffer.clear();
+        self.una = self.nxt;
+    }
+
+    /// RFC 9293's usable window: SND.UNA + SND.WND - SND.NXT, zero when the peer shrank it.
+    fn window_room(&self) -> u32 {
+        self.wnd.saturating_sub(self.nxt.distance_from(self.una))
+    }
+
+    fn is_small_outstanding(&self) -> bool {
+        self.is_outstanding()
+            && self.small_end.after(self.una)
+            && self.small_end.at_or_before(self.nxt)
+    }
+
+    /// The stream offset of the byte at `seq`.
+    fn offset(&self, seq: SeqNumber) -> u64 {
+        // Counted from SND.UNA, whose byte is the first in the buffer.
+        let distance = seq.signed_distance_from(self.una);
+        self.buffer.start().saturating_add_signed(i64::from(distance))
+    }
+
+    /// The stream offset of the next new byte; the FIN is not a byte.
+    fn offset_of_next(&self) -> u64 {
+        self.offset(self.nxt).min(self.buffer.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    const ISS: SeqNumber = SeqNumber(u32::MAX - 1000);
+
+    fn space(wnd: u32) -> SendSpace {
+        let mss = SendMss::new("192.0.2.1".parse().unwrap(), Some(1000), 1500, false, 48);
+        let mut send = SendSpace::new(ISS, mss, 1 << 20);
+        send.on_handshake(WindowScale::new(0), wnd, SeqNumber(1), mss);
+        send
+    }
+
+    fn write(send: &mut SendSpace, len: usize) {
+        send.buffer_mut().append(Bytes::from(vec![7; len]));
+    }
+
+    fn send_next(send: &mut SendSpace) -> Result<(u32, bool, bool), Blocked> {
+        let mut plan = send.next_new(u64::MAX, 0)?;
+        send.take(&mut plan);
+        Ok((plan.len, plan.push, plan.fin))
+    }
+
+    // Shows: 9293 SHLD-28, 9293 MUST-61, RFC9293 s3.10.4
+    #[test]
+    fn full_segments_go_first_and_the_last_carries_push_and_fin() {
+        let mut send = space(60_000);
+        write(&mut send, 2500);
+        send.queue_fin();
+        assert_eq!(send_next(&mut send), Ok((1000, false, false)));
+        assert_eq!(send_next(&mut send), Ok((1000, false, false)));
+        assert_eq!(send_next(&mut send), Ok((500, true, true)));
+        assert_eq!(send_next(&mut send), Err(Blocked::Nothing));
+        assert_eq!(send.nxt(), ISS + 1 + 2500 + 1);
+        let acknowledged = send.acknowledge(send.nxt());
+        assert_eq!(acknowledged, Acknowledged { bytes: 2500, fin: true });
+        assert!(send.is_delivered());
+    }
+
+    // Shows: 9293 SHLD-7, 9293 MUST-17
+    #[test]
+    fn a_second_small_segment_waits_for_the_first_unless_nodelay() {
+        let mut send = space(60_000);
+        write(&mut send, 10);
+        assert_eq!(send_next(&mut send), Ok((10, true, false)));
+        write(&mut send, 10);
+        assert_eq!(send_next(&mut send), Err(Blocked::Nagle));
+        send.set_nodelay(true);
+        assert_eq!(send_next(&mut send), Ok((10, true, false)));
+    }
+
+    #[test]
+    fn after_full_segments_a_small_one_goes_at_once() {
+        // Minshall: only a small segment in flight holds the next small one back.
+        let mut send = space(60_000);
+        write(&mut send, 1000);
+        assert_eq!(send_next(&mut send), Ok((1000, true, false)));
+        write(&mut send, 10);
+        assert_eq!(send_next(&mut send), Ok((10, true, false)));
+        write(&mut send, 10);
+        assert_eq!(send_next(&mut send), Err(Blocked::Nagle));
+    }
+
+    // Shows: 9293 MUST-34, 9293 SHLD-15, 9293 MUST-1
+    #[test]
+    fn a_shrunk_window_stops_new_data_and_breaks_nothing() {
+        let mut send = space(3000);
+        write(&mut send, 5000);
+        for _ in 0..3 {
+            assert_eq!(send_next(&mut send).map(|(len, ..)| len), Ok(1000));
+        }
+        assert_eq!(send_next(&mut send), Err(Blocked::Window));
+        let una = send.una();
+        assert_eq!(send.update_window(SeqNumber(2), una, 1000), WindowUpdate::Changed);
+        assert_eq!(send_next(&mut send), Err(Blocked::Window));
+        // The oldest is sent again in any case; what lies beyond the edge is not.
+        assert_eq!(send.plan_again(una, 1000).map(|plan| plan.len), Some(1000));
+        assert_eq!(send.plan_again(una + 1000, 1000), None);
+        assert_eq!(send.update_window(SeqNumber(3), una, 0x8000), WindowUpdate::Changed);
+        assert_eq!(send.wnd(), 0x8000);
+    }
+
+    // Shows: RFC9293 s3.10.7.4n
+    #[test]
+    fn only_a_newer_segment_changes_the_window() {
+        let mut send = space(3000);
+        let una = send.una();
+        assert_eq!(send.update_window(SeqNumber(0), una, 10), WindowUpdate::Unchanged);
+        assert_eq!(send.update_window(SeqNumber(1), una, 500), WindowUpdate::Changed);
+        assert_eq!(send.update_window(SeqNumber(1), una, 3000), WindowUpdate::Changed);
+        assert_eq!(send.update_window(SeqNumber(9), una - 1, 10), WindowUpdate::Unchanged);
+        assert_eq!(send.wnd(), 3000);
+    }
+
+    // Shows: RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m
+    #[test]
+    fn acknowledgment_numbers_are_judged_across_the_wrap() {
+        let mut send = space(3000);
+        write(&mut send, 2000);
+        let first = send.una();
+        while send_next(&mut send).is_ok() {}
+        assert_eq!(send.judge(first), AckKind::Repeated);
+        assert_eq!(send.judge(first + 2000), AckKind::New);
+        assert_eq!(send.judge(first + 2001), AckKind::Unsent);
+        send.acknowledge(first + 1500);
+        assert_eq!(send.judge(first), AckKind::Old);
+        assert_eq!(send.judge(first - 2000), AckKind::Ancient);
+        assert_eq!(send.buffer().len(), 500);
+    }
+
+    // Shows: 9293 SHLD-29, 9293 SHLD-30
+    #[test]
+    fn probes_back_off_to_the_cap() {
+        let mut send = space(0);
+        write(&mut send, 10);
+        assert!(send.is_blocked_by_window());
+        let (rto, max) = (Duration::from_millis(300), Duration::from_secs(1));
+        let mut gaps = Vec::new();
+        for _ in 0..4 {
+            gaps.push(send.probe_interval(rto, max).as_millis());
+            send.on_probe();
+        }
+        assert_eq!(gaps, [300, 600, 1000, 1000]);
+    }
+}

@@ -1,0 +1,118 @@
+//! RFC 7323's timestamps on one connection: what is echoed, and PAWS.
+//!
+//! Owns TS.Recent, Last.ACK.sent's part in it, and the offset of our clock. The clock ticks once a
+//! millisecond (section 5.4).
+
+use core::time::Duration;
+
+use towpath_wire::SeqNumber;
+use towpath_wire::tcp::Timestamps as TimestampsOption;
+
+use crate::instant::Instant;
+
+/// RFC 7323 section 5.5: TS.Recent says nothing after 24 days.
+const RECENT_EXPIRES: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// The timestamps of a connection that negotiated them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timestamps {
+    offset: u32,
+    recent: u32,
+    recent_at: Instant,
+}
+
+impl Timestamps {
+    pub(crate) fn new(offset: u32, recent: u32, now: Instant) -> Timestamps {
+        Timestamps { offset, recent, recent_at: now }
+    }
+
+    /// What an outgoing segment carries.
+    pub(crate) fn option(&self, now: Instant) -> TimestampsOption {
+        TimestampsOption { value: clock(now, self.offset), echo: self.recent }
+    }
+
+    /// PAWS, RFC 7323 section 5.3 R1: whether a segment with this TSval is an old duplicate.
+    // Implements: RFC7323 s5.3R1, RFC7323 s5.5
+    pub(crate) fn is_old(&self, now: Instant, value: u32) -> bool {
+        (value.wrapping_sub(self.recent) as i32) < 0 && now - self.recent_at < RECENT_EXPIRES
+    }
+
+    /// RFC 7323 section 4.3: TS.Recent follows the segment that begins at or before the last
+    /// acknowledgment sent, so that a delayed ACK echoes the earliest segment it acknowledges.
+    // Implements: RFC7323 s4.3
+    pub(crate) fn on_segment(
+        &mut self,
+        now: Instant,
+        value: u32,
+        seq: SeqNumber,
+        last_ack_sent: SeqNumber,
+    ) {
+        if !self.is_old(now, value) && seq.at_or_before(last_ack_sent) {
+            self.recent = value;
+            self.recent_at = now;
+        }
+    }
+
+    /// The time since the segment that this echo answers, if the echo can be one of ours.
+    pub(crate) fn sample(&self, now: Instant, echo: u32) -> Option<Duration> {
+        let elapsed = clock(now, self.offset).wrapping_sub(echo);
+        // An echo from our future, or from further back than any segment lives, is not ours.
+        (echo != 0 && elapsed < 1 << 22).then(|| Duration::from_millis(u64::from(elapsed).max(1)))
+    }
+
+    pub(crate) fn recent(&self) -> u32 {
+        self.recent
+    }
+}
+
+/// Our clock: milliseconds, from an offset that differs by connection.
+pub(crate) fn clock(now: Instant, offset: u32) -> u32 {
+    (now.as_millis() as u32).wrapping_add(offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    // Shows: RFC7323 s4.3
+    #[test]
+    fn the_echo_is_of_the_earliest_unacknowledged_segment_and_ignores_what_lies_beyond_a_hole() {
+        let mut timestamps = Timestamps::new(0, 1, at(0));
+        let acked = SeqNumber(100);
+        timestamps.on_segment(at(1), 10, SeqNumber(100), acked);
+        assert_eq!(timestamps.recent(), 10);
+        // The next in order, but the ACK for 100 is still delayed: A keeps its echo.
+        timestamps.on_segment(at(2), 11, SeqNumber(200), acked);
+        assert_eq!(timestamps.recent(), 10);
+        // Beyond a hole.
+        timestamps.on_segment(at(3), 12, SeqNumber(500), acked);
+        assert_eq!(timestamps.recent(), 10);
+        // The hole is filled.
+        timestamps.on_segment(at(4), 13, SeqNumber(300), SeqNumber(300));
+        assert_eq!(timestamps.recent(), 13);
+    }
+
+    // Shows: RFC7323 s5.3R1, RFC7323 s5.5, H-23
+    #[test]
+    fn older_values_are_old_until_24_days_have_passed() {
+        let timestamps = Timestamps::new(0, 5, at(0));
+        assert!(timestamps.is_old(at(1), 4));
+        assert!(!timestamps.is_old(at(1), 5));
+        assert!(timestamps.is_old(at(1), 5u32.wrapping_sub(1 << 30)));
+        assert!(!timestamps.is_old(at(1), 6));
+        let days_25 = Instant::ZERO + Duration::from_secs(25 * 24 * 3600);
+        assert!(!timestamps.is_old(days_25, 4));
+    }
+
+    #[test]
+    fn echoes_that_cannot_be_ours_give_no_sample() {
+        let timestamps = Timestamps::new(1000, 0, at(0));
+        assert_eq!(timestamps.sample(at(50), 1020), Some(Duration::from_millis(30)));
+        assert_eq!(timestamps.sample(at(50), 1051), None);
+        assert_eq!(timestamps.sample(at(50), 0), None);
+    }
+}

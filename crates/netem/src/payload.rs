@@ -1,0 +1,96 @@
+//! What a link needs to know of the packets that it carries.
+
+use bytes::{Bytes, BytesMut};
+
+/// A packet that a [`Link`](crate::Link) can carry.
+pub trait Payload {
+    /// Length on the wire, in bytes.
+    fn len(&self) -> usize;
+
+    /// Whether the packet has no byte.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Turns over one bit: bit `bit_index % 8` (0 is the most significant) of byte
+    /// `bit_index / 8`. An index behind the end changes nothing.
+    fn flip_bit(&mut self, bit_index: usize);
+
+    /// A second packet of the same contents, independent of the first.
+    fn duplicate(&self) -> Self;
+}
+
+impl Payload for Vec<u8> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn flip_bit(&mut self, bit_index: usize) {
+        flip(self, bit_index);
+    }
+
+    fn duplicate(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Payload for BytesMut {
+    fn len(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    fn flip_bit(&mut self, bit_index: usize) {
+        flip(self, bit_index);
+    }
+
+    fn duplicate(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Shared bytes: a duplicate shares them, and only the one that is corrupted is copied.
+impl Payload for Bytes {
+    fn len(&self) -> usize {
+        self.as_ref().len()
+    }
+
+    fn flip_bit(&mut self, bit_index: usize) {
+        let mut own = BytesMut::from(std::mem::take(self));
+        flip(&mut own, bit_index);
+        *self = own.freeze();
+    }
+
+    fn duplicate(&self) -> Self {
+        self.clone()
+    }
+}
+
+fn flip(bytes: &mut [u8], bit_index: usize) {
+    if let Some(byte) = bytes.get_mut(bit_index / 8) {
+        *byte ^= 0x80 >> (bit_index % 8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one_bit_differs(mut packet: impl Payload + AsRef<[u8]>) {
+        let before = packet.as_ref().to_vec();
+        let copy = packet.duplicate();
+        packet.flip_bit(9);
+        assert_eq!(packet.as_ref(), [before[0], before[1] ^ 0x40, before[2]]);
+        assert_eq!(copy.as_ref(), before, "the duplicate does not share what was corrupted");
+        packet.flip_bit(9);
+        assert_eq!(packet.as_ref(), before);
+        packet.flip_bit(24);
+        assert_eq!(packet.as_ref(), before, "a bit behind the end is left alone");
+    }
+
+    #[test]
+    fn flipping_a_bit_changes_this_packet_only() {
+        one_bit_differs(vec![1, 2, 3]);
+        one_bit_differs(BytesMut::from(&[1, 2, 3][..]));
+        one_bit_differs(Bytes::from(vec![1, 2, 3]));
+    }
+}

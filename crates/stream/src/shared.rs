@@ -1,0 +1,575 @@
+//! One shard of a stack: the engine, those who wait for it, and what it wants to send, behind one
+//! lock; and the discipline of that lock.
+//!
+//! Every access is one [`Shared::call`]: the clock is read before the lock; under it only
+//! bookkeeping is done; what follows from it ([`After`]) is done after: wakers are woken, dropped
+//! values dropped, packets written by whoever finds nobody writing. No payload above 512 bytes is
+//! copied under the lock, no system call made, nothing of a user's is run or dropped there, and no
+//! loop is without a bound.
+//!
+//! What packets mean is the engine's business, their bytes `ingress` and `egress`'s, and when to
+//! act without a caller the driver's.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use futures::task::AtomicWaker;
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use tokio::sync::oneshot;
+use tokio::task::coop;
+use towpath_device::{DeviceStatistics, Tx, TxBatch};
+use towpath_engine::{
+    CloseReason, Config, ConnectionId, Endpoint, Event, Instant, ListenerId, Output, Readiness,
+    SocketError,
+};
+
+use crate::counters::PacketCounters;
+use crate::deadline::Clock;
+use crate::egress::{Egress, Load, Sender, Sending};
+use crate::error::io_error;
+use crate::life::{Closing, Life, ShutdownReport, Soundness};
+use crate::waiters::{Direction, Target, WaiterKey, Waiters};
+
+/// Outputs that one call takes from the engine before it leaves the rest to the driver.
+const OUTPUTS_PER_CALL: usize = 64;
+
+/// Which shard of its stack this is. A stack has one; the number is in names that outlive that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShardId(pub(crate) u32);
+
+/// One shard, as its driver and all handles share it.
+pub(crate) struct Shared {
+    id: ShardId,
+    inner: Mutex<Inner>,
+    /// Taken when the driver ends, so that the device is closed then.
+    tx: RwLock<Option<Box<dyn Tx>>>,
+    clock: Clock,
+    driver: AtomicWaker,
+    leases: AtomicUsize,
+    config: Config,
+    exit_linger: Duration,
+}
+
+/// What the lock protects.
+pub(crate) struct Inner {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) waiters: Waiters,
+    pub(crate) egress: Egress,
+    pub(crate) packets: PacketCounters,
+    pub(crate) life: Life,
+    /// What `shutdown` has to close: the engine lists its connections itself.
+    pub(crate) listeners: Vec<ListenerId>,
+    /// The deadline that the driver's timer is, or is about to be, set to.
+    pub(crate) armed: Instant,
+}
+
+/// What follows a hold of the lock, after it.
+#[derive(Default)]
+pub(crate) struct After {
+    /// To be woken.
+    pub(crate) wake: Vec<Waker>,
+    /// To be dropped.
+    pub(crate) discard: Option<Waker>,
+    /// Whether the driver has something to do.
+    pub(crate) driver: bool,
+    /// The connection that may have something to send now.
+    pub(crate) touched: Option<ConnectionId>,
+    load: Option<Load>,
+}
+
+/// A part in a stack's life: each handle, stream and listener has one. When the last is gone the
+/// driver delivers what was written, and ends.
+pub(crate) struct Lease(Arc<Shared>);
+
+impl Shared {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        tx: Box<dyn Tx>,
+        clock: Clock,
+        config: Config,
+        exit_linger: Duration,
+    ) -> Shared {
+        Shared {
+            id: ShardId(0),
+            inner: Mutex::new(Inner {
+                endpoint,
+                waiters: Waiters::default(),
+                egress: Egress::new(config.get_egress_queue()),
+                packets: PacketCounters::default(),
+                life: Life::Running,
+                listeners: Vec::new(),
+                armed: Instant::FAR_FUTURE,
+            }),
+            tx: RwLock::new(Some(tx)),
+            clock,
+            driver: AtomicWaker::new(),
+            leases: AtomicUsize::new(0),
+            config,
+            exit_linger,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ShardId {
+        self.id
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(crate) fn exit_linger(&self) -> Duration {
+        self.exit_linger
+    }
+
+    /// The waker that [`wake_driver`](Shared::wake_driver) wakes.
+    pub(crate) fn register_driver(&self, waker: &Waker) {
+        self.driver.register(waker);
+    }
+
+    pub(crate) fn wake_driver(&self) {
+        self.driver.wake();
+    }
+
+    /// Whether nobody holds the stack any more.
+    pub(crate) fn is_let_go(&self) -> bool {
+        self.leases.load(Ordering::Acquire) == 0
+    }
+
+    /// Runs `f` under the lock, asks the engine for what connection `touched` has to send, and does
+    /// what follows after unlocking.
+    pub(crate) fn call<R>(
+        &self,
+        touched: Option<ConnectionId>,
+        f: impl FnOnce(&mut Inner, Instant, &mut After) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let mut after = After { touched, ..After::default() };
+        let mut inner = self.inner.lock();
+        let result = f(&mut inner, now, &mut after);
+        inner.settle(now, &mut after);
+        drop(inner);
+        self.finish(after);
+        result
+    }
+
+    /// Runs `f` under the lock, where nothing can follow from it.
+    pub(crate) fn look<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        f(&mut self.inner.lock())
+    }
+
+    /// The lock itself: for the driver, whose holds have more than one part.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    pub(crate) fn with_egress<R>(&self, f: impl FnOnce(&mut Egress) -> R) -> R {
+        f(&mut self.inner.lock().egress)
+    }
+
+    /// Does what follows a hold of the lock.
+    pub(crate) fn finish(&self, after: After) {
+        let After { wake, discard, driver, touched: _, load } = after;
+        if driver {
+            self.wake_driver();
+        }
+        for waker in wake {
+            waker.wake();
+        }
+        drop(discard);
+        if let Some(load) = load {
+            self.send(Sender::Task, load);
+        }
+    }
+
+    /// Takes the turn with `load`. A device that is gone ends every connection.
+    pub(crate) fn send(&self, sender: Sender, load: Load) {
+        if let Err(error) = Sending::new(self, sender, load).run() {
+            tracing::error!(%error, "the device failed while sending");
+            self.fail(CloseReason::DeviceGone, Soundness::Sound);
+        }
+    }
+
+    /// Hands packets to the device.
+    pub(crate) fn try_send(&self, packets: &mut TxBatch) -> io::Result<usize> {
+        match &*self.tx.read() {
+            Some(tx) => tx.try_send(packets),
+            None => Err(io_error(SocketError::NetworkDown)),
+        }
+    }
+
+    /// Whether the device takes packets again. For the driver: the device wakes the last caller.
+    pub(crate) fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &*self.tx.read() {
+            Some(tx) => tx.poll_send_ready(cx),
+            None => Poll::Ready(Err(io_error(SocketError::NetworkDown))),
+        }
+    }
+
+    pub(crate) fn device_statistics(&self) -> DeviceStatistics {
+        self.tx.read().as_ref().map(|tx| tx.statistics()).unwrap_or_default()
+    }
+
+    /// Ends the stack: every pending and later call fails with `reason`.
+    pub(crate) fn fail(&self, reason: CloseReason, soundness: Soundness) {
+        let now = self.clock.now();
+        let mut after = After::default();
+        let mut inner = self.inner.lock();
+        let report = inner.end(now, reason, soundness, &mut after);
+        let unsent = inner.egress.take_all();
+        drop(inner);
+        drop(unsent);
+        report.send();
+        after.driver = true;
+        self.finish(after);
+    }
+
+    /// Begins to close the stack, within `deadline` from now.
+    pub(crate) fn begin_closing(
+        &self,
+        deadline: Duration,
+        to: Option<oneshot::Sender<ShutdownReport>>,
+    ) {
+        self.call(None, |inner, now, after| {
+            // A stack that has ended refuses `to`, which is dropped after unlocking.
+            let refused = inner.life.begin_closing(now + deadline, to);
+            after.driver = true;
+            refused
+        });
+    }
+
+    /// Closes the device. The driver's last act.
+    pub(crate) fn release_device(&self) {
+        let tx = self.tx.write().take();
+        drop(tx);
+    }
+
+    /// A call that is tried once: one part of a `try_*` method.
+    pub(crate) fn try_call<R>(
+        &self,
+        touched: Option<ConnectionId>,
+        attempt: impl FnOnce(&mut Endpoint, Instant) -> Result<R, SocketError>,
+    ) -> io::Result<R> {
+        self.call(touched, |inner, now, _| attempt(inner.engine()?, now)).map_err(io_error)
+    }
+
+    /// A `poll_*` method: the attempt, else its caller's waker is the one of its direction.
+    pub(crate) fn poll_call<R>(
+        &self,
+        cx: &mut Context<'_>,
+        target: Target,
+        direction: Direction,
+        touched: Option<ConnectionId>,
+        attempt: impl FnOnce(&mut Endpoint, Instant) -> Result<R, SocketError>,
+    ) -> Poll<io::Result<R>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let mut waker = Some(cx.waker().clone());
+        let result = self.call(touched, |inner, now, after| {
+            let result = inner.engine().and_then(|engine| attempt(engine, now));
+            if matches!(result, Err(SocketError::WouldBlock))
+                && let Some(waker) = waker.take()
+            {
+                after.discard = inner.waiters.set(target, direction, waker);
+            }
+            result
+        });
+        match result {
+            Err(SocketError::WouldBlock) => Poll::Pending,
+            result => {
+                budget.made_progress();
+                Poll::Ready(result.map_err(io_error))
+            }
+        }
+    }
+
+    /// An async method: the attempt, again after each event that meets `interest`, until it is not
+    /// [`WouldBlock`](SocketError::WouldBlock). Any number of tasks may wait like this at once.
+    pub(crate) fn wait<F, R>(
+        &self,
+        target: Target,
+        interest: Readiness,
+        attempt: F,
+    ) -> Waiting<'_, F>
+    where
+        F: FnMut(&mut Endpoint, Instant) -> Result<R, SocketError>,
+    {
+        Waiting { shared: self, target, interest, attempt, key: None }
+    }
+}
+
+impl Inner {
+    /// The engine, for calls on what exists.
+    pub(crate) fn engine(&mut self) -> Result<&mut Endpoint, SocketError> {
+        match self.life.error_of_calls() {
+            Some(error) => Err(error),
+            None => Ok(&mut self.endpoint),
+        }
+    }
+
+    /// The engine, to let go of something: as long as its state can be trusted.
+    pub(crate) fn sound_engine(&mut self) -> Option<&mut Endpoint> {
+        match self.life {
+            Life::Ended { soundness: Soundness::Doubtful, .. } => None,
+            _ => Some(&mut self.endpoint),
+        }
+    }
+
+    /// The engine, for calls that begin something new.
+    pub(crate) fn engine_for_new(&mut self) -> Result<&mut Endpoint, SocketError> {
+        match self.life {
+            Life::Running => Ok(&mut self.endpoint),
+            Life::Closing(_) | Life::Ended { .. } => Err(SocketError::NetworkDown),
+        }
+    }
+
+    /// Who ended a connection, and why; none while it lives.
+    pub(crate) fn close_reason(&self, id: ConnectionId) -> Option<CloseReason> {
+        match self.life {
+            Life::Ended { reason, soundness: Soundness::Doubtful } => Some(reason),
+            Life::Ended { reason, soundness: Soundness::Sound } => {
+                Some(self.endpoint.close_reason(id).unwrap_or(reason))
+            }
+            Life::Running | Life::Closing(_) => self.endpoint.close_reason(id),
+        }
+    }
+
+    /// The end of a call: outputs, the driver's deadline, the turn.
+    fn settle(&mut self, now: Instant, after: &mut After) {
+        if self.life.is_ended() {
+            return self.settle_ended(now, after);
+        }
+        if let Some(id) = after.touched {
+            self.pump_connection(id, now, after);
+        } else {
+            self.pump_events(after);
+        }
+        // While the FIFO is full the driver is woken by who makes room.
+        if !self.egress.is_starved() {
+            after.driver |= self.endpoint.is_busy();
+            let deadline = self.endpoint.next_deadline();
+            if deadline < self.armed {
+                self.armed = deadline;
+                after.driver = true;
+            }
+        }
+        after.load = self.egress.claim(Sender::Task);
+    }
+
+    /// Nothing leaves any more, but what a handle lets go is freed.
+    fn settle_ended(&mut self, now: Instant, after: &After) {
+        if let (Some(id), Some(engine)) = (after.touched, self.sound_engine()) {
+            for _ in 0..OUTPUTS_PER_CALL {
+                if let Output::Wait(..) = engine.poll_connection(now, id) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pump_connection(&mut self, id: ConnectionId, now: Instant, after: &mut After) {
+        for _ in 0..OUTPUTS_PER_CALL {
+            if !self.egress.has_room() {
+                return self.pump_events(after);
+            }
+            match self.endpoint.poll_connection(now, id) {
+                Output::Transmit(transmit) => self.egress.push(transmit),
+                Output::Event(event) => self.handle_event(event, after),
+                Output::Wait(..) => return,
+            }
+        }
+        after.driver = true;
+    }
+
+    fn pump_events(&mut self, after: &mut After) {
+        for _ in 0..OUTPUTS_PER_CALL {
+            match self.endpoint.poll_event() {
+                Some(event) => self.handle_event(event, after),
+                None => return,
+            }
+        }
+        after.driver = true;
+    }
+
+    /// Takes at most `outputs` outputs of all connections from the engine. Says whether there may
+    /// be more.
+    pub(crate) fn pump_all(
+        &mut self,
+        now: Instant,
+        outputs: usize,
+        after: &mut After,
+    ) -> bool {
+        for _ in 0..outputs {
+            if !self.egress.has_room() {
+                self.pump_events(after);
+                return false;
+            }
+            match self.endpoint.poll(now) {
+                Output::Transmit(transmit) => self.egress.push(transmit),
+                Output::Event(event) => self.handle_event(event, after),
+                Output::Wait(deadline, _) => return deadline <= now,
+            }
+        }
+        true
+    }
+
+    /// Says when the driver has to act by itself, at the latest `until`, and remembers it: a call
+    /// that brings an earlier deadline wakes the driver.
+    pub(crate) fn arm(&mut self, until: Instant) -> Instant {
+        // While the FIFO is full no timer can be served: the device comes first.
+        let deadline = if self.egress.is_starved() {
+            Instant::FAR_FUTURE
+        } else {
+            self.endpoint.next_deadline()
+        };
+        self.armed = deadline.min(until);
+        self.armed
+    }
+
+    fn handle_event(&mut self, event: Event, after: &mut After) {
+        match event {
+            Event::Ready(id, readiness) => {
+                self.waiters.wake(Target::Connection(id), readiness, &mut after.wake);
+            }
+            Event::Incoming(id) => {
+                self.waiters.wake(Target::Listener(id), Readiness::READABLE, &mut after.wake);
+            }
+            Event::Released(id) => {
+                let anything = Direction::Read.interest()
+                    | Direction::Write.interest()
+                    | Readiness::CONNECTED;
+                self.waiters.wake(Target::Connection(id), anything, &mut after.wake);
+            }
+            // The engine and this crate are released together; what is new there is added here.
+            other => debug_assert!(false, "nobody listens to {other:?}"),
+        }
+    }
+
+    /// Ends the stack under the lock; the rest is the caller's, after unlocking.
+    pub(crate) fn end(
+        &mut self,
+        now: Instant,
+        reason: CloseReason,
+        soundness: Soundness,
+        after: &mut After,
+    ) -> Closing {
+        if self.life.is_ended() {
+            return Closing::nothing();
+        }
+        let life = std::mem::replace(&mut self.life, Life::Ended { reason, soundness });
+        let mut closing = match life {
+            Life::Closing(closing) => closing,
+            Life::Running | Life::Ended { .. } => Closing::nothing(),
+        };
+        if soundness == Soundness::Sound {
+            closing.count_resets(self.endpoint.undelivered());
+            self.endpoint.abort_all(now, reason);
+        }
+        self.waiters.wake_all(&mut after.wake);
+        closing
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Lease {
+    pub(crate) fn new(shared: Arc<Shared>) -> Lease {
+        shared.leases.fetch_add(1, Ordering::Relaxed);
+        Lease(shared)
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Clone for Lease {
+    fn clone(&self) -> Lease {
+        Lease::new(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.0.leases.fetch_sub(1, Ordering::Release) == 1 {
+            self.0.wake_driver();
+        }
+    }
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The future of [`Shared::wait`]. Dropping it takes its waker off the list: it has done nothing
+/// unless it returned.
+#[must_use = "futures do nothing unless awaited"]
+pub(crate) struct Waiting<'a, F> {
+    shared: &'a Shared,
+    target: Target,
+    interest: Readiness,
+    attempt: F,
+    key: Option<WaiterKey>,
+}
+
+impl<F, R> Future for Waiting<'_, F>
+where
+    F: FnMut(&mut Endpoint, Instant) -> Result<R, SocketError> + Unpin,
+{
+    type Output = io::Result<R>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        let budget = ready!(coop::poll_proceed(cx));
+        let Waiting { shared, target, interest, attempt, key } = self.get_mut();
+        let mut waker = Some(cx.waker().clone());
+        let result = shared.call(None, |inner, now, after| {
+            let result = inner.engine().and_then(|engine| attempt(engine, now));
+            if matches!(result, Err(SocketError::WouldBlock)) {
+                let Some(waker) = waker.take() else { return result };
+                match key {
+                    Some(key) => after.discard = inner.waiters.refresh(key, waker),
+                    None => *key = Some(inner.waiters.enlist(*target, *interest, waker)),
+                }
+            } else if let Some(key) = key.take() {
+                after.discard = inner.waiters.remove(key);
+            }
+            result
+        });
+        match result {
+            Err(SocketError::WouldBlock) => Poll::Pending,
+            result => {
+                budget.made_progress();
+                Poll::Ready(result.map_err(io_error))
+            }
+        }
+    }
+}
+
+impl<F> Drop for Waiting<'_, F> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            drop(self.shared.look(|inner| inner.waiters.remove(key)));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The IPv6 header and its extension headers, RFC 8200 sections 3 and 4.
+//!
+//! Owns the layout and the bounded walk over the chain. The walk ends at the first header that is
+//! not an extension (the upper layer), or at a fragment header of a packet that is really in
+//! pieces: what lies behind that one has to be put together first. Jumbograms (RFC 2675) are not
+//! taken: their option is unknown here and asks to be dropped.
+
+use crate::Malformed;
+use crate::ip::{Ecn, Fragment, IpHeader, MAX_LENGTH, ParsedIp, Protocol};
+use pnet_packet::ip::IpNextHeaderProtocol;
+use pnet_packet::ipv6::{
+    ExtensionPacket, FragmentPacket, Ipv6Packet, MutableIpv6Packet, RoutingPacket,
+};
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The fixed header.
+pub const HEADER_LEN: usize = 40;
+
+/// Extension headers that are walked before the packet is refused. RFC 8200 section 4.1 recommends
+/// an order with at most seven.
+pub const MAX_EXTENSION_HEADERS: usize = 8;
+
+/// Bytes of extension headers that are walked before the packet is refused.
+pub const MAX_EXTENSION_BYTES: usize = 256;
+
+const NEXT_HEADER_AT: usize = 6;
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION_OPTIONS: u8 = 60;
+
+// Implements: RFC8200 s3
+pub(crate) fn parse(packet: &[u8]) -> Result<ParsedIp, Malformed> {
+    let view = Ipv6Packet::new(packet).ok_or(Malformed::Truncated)?;
+    let end = HEADER_LEN + usize::from(view.get_payload_length());
+    let body = packet.get(HEADER_LEN..end).ok_or(Malformed::TotalLength)?;
+    let chain = Chain::walk(view.get_next_header().0, body)?;
+    let traffic_class = view.get_traffic_class();
+    if let Some(fragment) = chain.fragment {
+        // The whole packet's payload length counts the headers before the fragment header as well.
+        let unfragmentable = chain.len - FragmentPacket::minimum_packet_size();
+        fragment.check(body.len() - chain.len, MAX_LENGTH - unfragmentable)?;
+    }
+    Ok(ParsedIp {
+        header: IpHeader {
+            src: IpAddr::V6(view.get_source()),
+            dst: IpAddr::V6(view.get_destination()),
+            protocol: chain.protocol,
+            hop_limit: view.get_hop_limit(),
+            dscp: traffic_class >> 2,
+            ecn: Ecn::from_bits(traffic_class),
+            identification: 0,
+            dont_fragment: true,
+            flow_label: view.get_flow_label(),
+        },
+        payload: HEADER_LEN + chain.len..end,
+        fragment: chain.fragment,
+        has_options: chain.len > 0,
+        source_routed: chain.source_routed,
+    })
+}
+
+pub(crate) fn emit(
+    header: &IpHeader,
+    src: Ipv6Addr,
+    dst: Ipv6Addr,
+    payload_len: usize,
+    buffer: &mut [u8],
+) {
+    let payload_len = u16::try_from(payload_len)
+        .expect("an IPv6 packet is no longer than its payload length can say");
+    let buffer = &mut buffer[..HEADER_LEN];
+    buffer.fill(0);
+    let mut view = MutableIpv6Packet::new(buffer).expect("the buffer holds an IPv6 header");
+    view.set_version(6);
+    view.set_traffic_class(header.dscp << 2 | header.ecn.bits());
+    view.set_flow_label(header.flow_label);
+    view.set_payload_length(payload_len);
+    view.set_next_header(IpNextHeaderProtocol(header.protocol.0));
+    view.set_hop_limit(header.hop_limit);
+    view.set_source(src);
+    view.set_destination(dst);
+}
+
+/// What the extension headers say together.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// Their length in bytes.
+    pub(crate) len: usize,
+    pub(crate) protocol: Protocol,
+    /// Where in the packet, counted from the IPv6 header, the number of that protocol stands: what
+    /// an ICMPv6 "unrecognized next header" points at.
+    pub(crate) protocol_at: usize,
+    pub(crate) fragment: Option<Fragment>,
+    pub(crate) source_routed: bool,
+}
+
+impl Chain {
+    /// Walks from `first`, the next header of the IPv6 header, over `body`, everything behind that
+    /// header.
+    // Implements: RFC8200 s4a, RFC8200 s4.4, RFC8200 s4.5d, H-53
+    pub(crate) fn walk(first: u8, body: &[u8]) -> Result<Chain, Malformed> {
+        let mut chain = Chain {
+            len: 0,
+            protocol: Protocol(first),
+            protocol_at: NEXT_HEADER_AT,
+            fragment: None,
+            source_routed: false,
+        };
+        let mut headers = 0;
+        while is_extension(chain.protocol) && chain.fragment.is_none() {
+            headers += 1;
+            if headers > MAX_EXTENSION_HEADERS {
+                return Err(Malformed::ExtensionHeaders);
+            }
+            chain.step(body)?;
+        }
+        Ok(chain)
+    }
+
+    fn step(&mut self, body: &[u8]) -> Result<(), Malformed> {
+        let rest = body.get(self.len..).ok_or(Malformed::ExtensionHeaders)?;
+        let view = ExtensionPacket::new(rest).ok_or(Malformed::ExtensionHeaders)?;
+        let length = match self.protocol.0 {
+            // The byte that is a length elsewhere is reserved in the fragment header.
+            FRAGMENT => FragmentPacket::minimum_packet_size(),
+            _ => (usize::from(view.get_hdr_ext_len()) + 1) * 8,
+        };
+        let header = rest.get(..length).ok_or(Malformed::ExtensionHeaders)?;
+        if self.len + length > MAX_EXTENSION_BYTES {
+            return Err(Malformed::ExtensionHeaders);
+        }
+        match self.protocol.0 {
+            HOP_BY_HOP if self.len != 0 => return Err(Malformed::ExtensionOrder),
+            HOP_BY_HOP | DESTINATION_OPTIONS => check_options(header.get(2..).unwrap_or_default())?,
+            ROUTING => self.source_routed |= is_type_0_route(header)?,
+            _ => self.fragment = fragment(header)?,
+        }
+        self.protocol_at = HEADER_LEN + self.len;
+        self.protocol = Protocol(view.get_next_header().0);
+        self.len += length;
+        Ok(())
+    }
+}
+
+fn is_extension(protocol: Protocol) -> bool {
+    matches!(protocol.0, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION_OPTIONS)
+}
+
+/// Options are skipped by their length; the two top bits of an unknown type say whether it may be.
+// Implements: RFC8200 s4.2
+fn check_options(mut options: &[u8]) -> Result<(), Malformed> {
+    const PAD_1: u8 = 0;
+
+    loop {
+        options = match options {
+            [] => return Ok(()),
+            [PAD_1, rest @ ..] => rest,
+            [_] => return Err(Malformed::ExtensionHeaders),
+            [kind, length, rest @ ..] => {
+                if kind >> 6 != 0 {
+                    return Err(Malformed::ExtensionOption);
+                }
+                rest.get(usize::from(*length)..).ok_or(Malformed::ExtensionHeaders)?
+            }
+        }
+    }
+}
+
+/// Type 0 is reported whatever it has left (RFC 5095 deprecates it); of the other types, all
+/// unknown here, a header without segments left is skipped.
+fn is_type_0_route(header: &[u8]) -> Result<bool, Malformed> {
+    let view = RoutingPacket::new(header).ok_or(Malformed::ExtensionHeaders)?;
+    match (view.get_routing_type(), view.get_segments_left()) {
+        (0, _) => Ok(true),
+        (_, 0) => Ok(false),
+        _ => Err(Malformed::RoutingHeader),
+    }
+}
+
+fn fragment(header: &[u8]) -> Result<Option<Fragment>, Malformed> {
+    const MORE: u16 = 0b1;
+    // The offset counts units of 8 bytes and stands above 3 bits of flags: masked, it is in bytes.
+    // The view's own mask for it is one bit too wide, so the field is taken whole.
+    const OFFSET: u16 = !0b111;
+
+    let view = FragmentPacket::new(header).ok_or(Malformed::ExtensionHeaders)?;
+    let field = view.get_fragment_offset_with_flags();
+    let fragment = Fragment {
+        offset: usize::from(field & OFFSET),
+        more: field & MORE != 0,
+        identification: view.get_id(),
+    };
+    Ok((fragment.offset != 0 || fragment.more).then_some(fragment))
+}
+
+/// Where in the packet the number of its upper protocol stands: what an "unrecognized next header"
+/// points at. Of a packet that cannot be walked, the field in the IPv6 header.
+pub(crate) fn upper_protocol_at(packet: &[u8]) -> usize {
+    let chain = Ipv6Packet::new(packet)
+        .and_then(|view| Chain::walk(view.get_next_header().0, packet.get(HEADER_LEN..)?).ok());
+    chain.map_or(NEXT_HEADER_AT, |chain| chain.protocol_at)
+}

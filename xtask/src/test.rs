@@ -1,0 +1,16 @@
+//! `cargo xtask test`: every test of the workspace, by plain `cargo test`.
+//!
+//! Tests that need a privilege or a program skip themselves loudly where it is missing; how they
+//! are counted is `test_run`'s.
+
+use std::process::ExitCode;
+
+use crate::repository::Repository;
+use crate::test_run::TestRun;
+
+pub(crate) fn run(repository: &Repository) -> anyhow::Result<ExitCode> {
+    // Every feature: a test behind one that nothing turns on would never run.
+    let run = TestRun::of(repository, &["--workspace", "--all-features", "--no-fail-fast"])?;
+    run.print_closing_lines();
+    Ok(run.verdict())
+}
