@@ -9,8 +9,8 @@ use crate::chunks::Chunks;
 use crate::error::CloseReason;
 use crate::event::Readiness;
 use crate::instant::Instant;
-use crate::recv::Verdict;
 use crate::recv::ack_policy::Owes;
+use crate::recv::{Text, Verdict};
 use crate::timer::TimerKind;
 
 impl Connection {
@@ -45,7 +45,8 @@ impl Connection {
         let segment_len = if gso_size == 0 { text_len as u32 } else { u32::from(gso_size) };
         let push = segment.flags.contains(Flags::PSH);
         let around = self.surroundings(context.config);
-        let received = self.recv.on_text(now, segment.seq, payload, fin, push, segment_len, around);
+        let text = Text { seq: segment.seq, payload, fin, push, segment_len };
+        let received = self.recv.on_text(now, text, around);
         match received.verdict {
             Verdict::InOrder => {}
             Verdict::OutOfOrder => context.counters.ofo_queued += 1,

@@ -70,7 +70,7 @@ impl TcpListener {
     ) -> io::Result<TcpListener> {
         let mut last = None;
         for local in resolve(addr).await? {
-            let request = ListenRequest::new(local).backlog(BACKLOG).reuse_address(true);
+            let request = ListenRequest::new(local).backlog(BACKLOG);
             match TcpListener::listen(lease, request) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = Some(error),

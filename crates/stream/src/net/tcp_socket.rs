@@ -157,10 +157,9 @@ impl TcpSocket {
             Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let Chosen { local, reuse_address, options } = self.chosen.into_inner();
+        let Chosen { local, options, .. } = self.chosen.into_inner();
         let request = ListenRequest::new(local.unwrap_or(any))
             .backlog(backlog)
-            .reuse_address(reuse_address)
             .options(options);
         TcpListener::listen(stack.lease(), request)
     }
@@ -179,12 +178,13 @@ impl TcpSocket {
         Ok(None)
     }
 
-    /// Whether a listener may take an address that connections in TIME-WAIT still have.
+    /// What [`set_reuseaddr`](TcpSocket::set_reuseaddr) was given.
     pub fn reuseaddr(&self) -> io::Result<bool> {
         Ok(self.chosen.lock().reuse_address)
     }
 
-    /// Sets `SO_REUSEADDR`.
+    /// `SO_REUSEADDR`, for programs that set it. It makes no difference: a listener here may always
+    /// take an address that only connections in TIME-WAIT still have, and never another listener's.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
         self.set(|chosen| chosen.reuse_address = reuseaddr)
     }
