@@ -40,13 +40,18 @@ impl Connection {
             }
             return Step::Done;
         }
-        if let (Some(timestamps), Some(option), false) =
-            (&mut self.timestamps, segment.options.timestamps, reset)
+        Step::Continue
+    }
+
+    /// Sequence number, flags and ACK are acceptable: the timestamp may be believed. Not earlier, or
+    /// one forged segment with a far timestamp would shut the peer out (H-22).
+    // Implements: H-22
+    pub(super) fn note_timestamp(&mut self, now: Instant, segment: &Segment) {
+        if let (Some(timestamps), Some(option)) = (&mut self.timestamps, segment.options.timestamps)
         {
             let last_ack_sent = self.recv.last_ack_sent();
             timestamps.on_segment(now, option.value, segment.seq, last_ack_sent);
         }
-        Step::Continue
     }
 
     /// Second: a reset counts only at RCV.NXT exactly; elsewhere in the window it is asked back.

@@ -61,6 +61,7 @@ impl Connection {
         if is(self.check_ack(now, context, &segment, text_len)) {
             return Step::Done;
         }
+        self.note_timestamp(now, &segment);
         self.on_alive(now);
         // Sixth, the URG bit: nothing. Seventh, the text, and eighth, the FIN.
         self.take_text(now, context, &segment, payload, gso_size)

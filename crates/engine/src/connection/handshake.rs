@@ -157,6 +157,10 @@ impl Connection {
             retransmissions: syn_sent.retransmissions,
         };
         self.establish(now, context, &handshake);
+        if self.send.is_fin_queued() {
+            // Closed while the SYNs were crossing.
+            self.transition(context, Transition::Close);
+        }
     }
 
     /// Nothing answered our SYN in time.

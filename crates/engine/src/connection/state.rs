@@ -127,7 +127,9 @@ fn next(from: StateName, transition: Transition) -> Option<StateName> {
         (S::Closed, T::End) => S::Closed,
         (S::SynSent, T::SynsCrossed) => S::SynReceived,
         (S::SynSent | S::SynReceived, T::HandshakeDone) => S::Established,
-        (S::SynReceived | S::Established, T::Close) => S::FinWait1,
+        // RFC 9293 lets SYN-RECEIVED go to FIN-WAIT-1 too. Here its FIN waits for the handshake, so
+        // that sequence numbers are synchronized whenever a FIN is sent.
+        (S::Established, T::Close) => S::FinWait1,
         (S::CloseWait, T::Close) => S::LastAck,
         (S::FinWait1, T::FinAcknowledged) => S::FinWait2,
         (S::Closing, T::FinAcknowledged) => S::TimeWait,
@@ -181,7 +183,6 @@ mod tests {
             "SYN-SENT --SynsCrossed--> SYN-RECEIVED\n\
              SYN-SENT --HandshakeDone--> ESTABLISHED\n\
              SYN-RECEIVED --HandshakeDone--> ESTABLISHED\n\
-             SYN-RECEIVED --Close--> FIN-WAIT-1\n\
              ESTABLISHED --Close--> FIN-WAIT-1\n\
              ESTABLISHED --FinReceived--> CLOSE-WAIT\n\
              FIN-WAIT-1 --FinAcknowledged--> FIN-WAIT-2\n\

@@ -261,7 +261,10 @@ impl Connection {
         self.user.raise(Readiness::WRITE_CLOSED | Readiness::WRITABLE);
         if !self.send.is_fin_queued() {
             self.send.queue_fin();
-            self.transition(context, Transition::Close);
+            // Before the handshake is complete the FIN waits for it.
+            if self.state.is_synchronized() {
+                self.transition(context, Transition::Close);
+            }
         }
         Ok(())
     }

@@ -172,13 +172,15 @@ impl AckPolicy {
         if !self.pending {
             return;
         }
-        if self.interactive {
+        if self.compressed > 0 {
+            // The timer was for compressed ACKs: it says nothing about the application.
+            self.compressed = 0;
+        } else if self.interactive {
             self.interactive = false;
             self.delay = DELAY_MIN;
         } else {
             self.delay = (self.delay * 2).min(rto);
         }
-        self.compressed = 0;
         self.now = true;
     }
 
