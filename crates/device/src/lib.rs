@@ -19,7 +19,6 @@
 //! they say is judged by `towpath-wire` and the engine.
 //!
 //! All `unsafe` code of Towpath lives in this crate's private module `sys`.
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::io;
 use std::task::{Context, Poll};

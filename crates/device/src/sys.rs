@@ -9,7 +9,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use libc::{c_int, c_short, c_void};
@@ -70,6 +70,7 @@ pub(crate) fn attached_flags(tun: BorrowedFd<'_>) -> io::Result<TunFlags> {
 ///
 /// The setting belongs to the interface and outlives whoever made it; a persistent interface may
 /// come with offloads that an earlier program left on.
+// Implements: I-34
 pub(crate) fn set_no_offload(tun: BorrowedFd<'_>) -> io::Result<()> {
     let none: libc::c_ulong = 0;
     // SAFETY: TUNSETOFFLOAD takes its argument by value and touches no memory of ours; the
@@ -173,7 +174,7 @@ impl Control {
         }
     }
 
-    fn set_v4(&self, call: libc::Ioctl, name: &str, address: Ipv4Addr) -> io::Result<()> {
+    fn set_v4(&self, call: libc::c_ulong, name: &str, address: Ipv4Addr) -> io::Result<()> {
         let mut request = request(name)?;
         let octets = address.octets();
         let mut sockaddr = libc::sockaddr { sa_family: libc::AF_INET as _, sa_data: [0; 14] };
@@ -198,12 +199,13 @@ impl Control {
         let argument: *mut c_void = (&raw mut request).cast();
         // SAFETY: on an IPv6 socket SIOCSIFADDR reads one `in6_ifreq`, which `request` is, and
         // keeps no pointer to it.
-        check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as _, argument) })
+        check(unsafe {
+            libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFADDR as libc::Ioctl, argument)
+        })
     }
 
-    fn ask(&self, call: impl Into<libc::Ioctl>, request: &mut libc::ifreq) -> io::Result<()> {
-        use std::os::fd::AsFd;
-        ioctl_interface(self.socket.as_fd(), call.into(), request)
+    fn ask(&self, call: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
+        ioctl_interface(self.socket.as_fd(), call as libc::Ioctl, request)
     }
 }
 
@@ -258,7 +260,6 @@ fn check(result: c_int) -> io::Result<()> {
 /// that used offloads does.
 #[cfg(test)]
 pub(crate) fn leave_offloads_on(name: &str) -> io::Result<()> {
-    use std::os::fd::AsFd;
     let tun = open_tun()?;
     attach(tun.as_fd(), name, TunFlags::SINGLE_QUEUE)?;
     // SAFETY: as in `set_no_offload`.

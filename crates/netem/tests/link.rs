@@ -108,6 +108,13 @@ fn a_perfect_wire_delivers_everything_at_once_and_in_order() {
 }
 
 #[test]
+fn packets_that_arrive_at_the_same_time_arrive_in_the_order_in_which_they_were_sent() {
+    let passed = pass(LinkConfig::new().delay(Duration::from_millis(1)), 1, 1_000, 0);
+    assert_eq!(passed.numbers(), (0..1_000).collect::<Vec<u64>>());
+    assert!(passed.arrived.iter().all(|(at_ns, _)| *at_ns == MILLISECOND));
+}
+
+#[test]
 fn each_misfortune_strikes_as_often_as_it_was_told_to() {
     const PACKETS: u64 = 100_000;
     let gap = Duration::from_millis(1);
@@ -173,7 +180,8 @@ fn a_recorded_seed_loses_the_same_packets_for_ever() {
     assert_eq!(lost, RECORDED_LOSSES_OF_SEED_42);
 }
 
-/// A change of these numbers breaks every seed that anybody has written down.
+/// Worked out from SplitMix64 apart from this crate. A change of these numbers breaks every seed
+/// that anybody has written down.
 const RECORDED_LOSSES_OF_SEED_42: [u64; 5] = [14, 16, 17, 19, 35];
 
 #[test]

@@ -21,7 +21,7 @@ use crate::counters::PacketCounters;
 use crate::deadline::{Deadline, Expiry};
 use crate::egress::{Egress, Sender};
 use crate::ingress::{self, Fact};
-use crate::life::{Closing, Life, Progress, Soundness};
+use crate::life::{Closing, Life, Progress, Quiet, Soundness};
 use crate::shared::{After, Inner, Shared};
 
 /// Packets taken from the device at once.
@@ -187,8 +187,8 @@ impl Driver {
         let Life::Closing(closing) = &mut inner.life else {
             return Ahead::Until(Instant::FAR_FUTURE);
         };
-        let is_flushed = inner.egress.is_idle() && !more;
-        match closing.advance(&mut inner.endpoint, now, is_flushed) {
+        let quiet = Quiet { is_idle: !more, is_flushed: !more && inner.egress.is_idle() };
+        match closing.advance(&mut inner.endpoint, now, quiet) {
             Progress::Begun => {
                 for listener in inner.listeners.drain(..) {
                     inner.endpoint.close_listener(now, listener);

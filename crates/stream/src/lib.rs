@@ -7,14 +7,14 @@
 //!
 //! ```
 //! use tokio::io::{AsyncReadExt, AsyncWriteExt};
-//! use towpath::{Stack, device::memory, net::{TcpListener, TcpStream}};
+//! use towpath::{Stack, device::memory, net::TcpStream};
 //!
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let (left, right) = memory::pair(1500); // a cable; see `TunDevice` for the kernel's side
 //!     let server = Stack::builder().device(left).address("10.0.0.1/24").build()?;
 //!     let client = Stack::builder().device(right).address("10.0.0.2/24").build()?;
-//!     let listener = server.scope(TcpListener::bind("10.0.0.1:7")).await?;
+//!     let listener = server.listen("10.0.0.1:7").await?;
 //!     tokio::spawn(async move {
 //!         let (mut stream, _) = listener.accept().await?;
 //!         let (mut read, mut write) = stream.split();

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use towpath_engine::{CloseReason, ConnectionId, Endpoint, Instant, SocketError};
+use towpath_engine::{CloseReason, ConnectionId, Endpoint, Instant, SocketError, StateName};
 
 /// Connections closed in one hold of the lock.
 const CLOSES_PER_HOLD: usize = 64;
@@ -69,8 +69,12 @@ enum Step {
     Close(Vec<ConnectionId>),
     /// All are closed; this many had something to deliver.
     Deliver { expected: usize },
+    /// The deadline has come: these are still to be reset.
+    Reset(Vec<ConnectionId>),
     /// The last resets are on their way out.
     Flush { until: Instant },
+    /// What is left is being forgotten.
+    Forget,
 }
 
 impl Life {
@@ -131,6 +135,15 @@ pub(crate) enum Progress {
     Over,
 }
 
+/// What the driver knows of the engine and the way out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Quiet {
+    /// The engine has nothing more to say for now.
+    pub(crate) is_idle: bool,
+    /// That, and all its packets were handed to the device.
+    pub(crate) is_flushed: bool,
+}
+
 impl Closing {
     /// Nobody asked for a report.
     pub(crate) fn nothing() -> Closing {
@@ -142,12 +155,12 @@ impl Closing {
         }
     }
 
-    /// Takes one step. `is_flushed` says whether all packets were handed to the device.
+    /// Takes one step.
     pub(crate) fn advance(
         &mut self,
         endpoint: &mut Endpoint,
         now: Instant,
-        is_flushed: bool,
+        Quiet { is_idle, is_flushed }: Quiet,
     ) -> Progress {
         match &mut self.step {
             Step::Begin => {
@@ -169,12 +182,34 @@ impl Closing {
                     return Progress::Wait(self.deadline);
                 }
                 self.count_resets(left);
-                endpoint.abort_all(now, CloseReason::Shutdown);
-                self.step = Step::Flush { until: now + FLUSH };
+                let late = if left > 0 { endpoint.connections().collect() } else { Vec::new() };
+                self.step = Step::Reset(late);
+                Progress::More
+            }
+            Step::Reset(late) => {
+                for id in late.split_off(late.len().saturating_sub(CLOSES_PER_HOLD)) {
+                    // A peer that has everything is left in peace: a reset could make it discard
+                    // what its application has not read yet.
+                    if endpoint.state(id) != Some(StateName::FinWait2) {
+                        endpoint.abort(now, id);
+                    }
+                }
+                if late.is_empty() {
+                    self.step = Step::Flush { until: now + FLUSH };
+                }
                 Progress::More
             }
             Step::Flush { until } => {
-                if is_flushed || now >= *until { Progress::Over } else { Progress::Wait(*until) }
+                if !is_flushed && now < *until {
+                    return Progress::Wait(*until);
+                }
+                // Without a word to the peers.
+                endpoint.abort_all(now, CloseReason::DeviceGone);
+                self.step = Step::Forget;
+                Progress::More
+            }
+            Step::Forget => {
+                if is_idle { Progress::Over } else { Progress::More }
             }
         }
     }
@@ -187,7 +222,7 @@ impl Closing {
                 self.report.reset = left;
             }
             Step::Begin | Step::Close(_) => self.report.reset = left,
-            Step::Flush { .. } => {}
+            Step::Reset(_) | Step::Flush { .. } | Step::Forget => {}
         }
     }
 

@@ -115,6 +115,9 @@ impl Stack {
     /// Runs `future` with this stack as the ambient one: `TcpStream::connect` and
     /// `TcpListener::bind` inside it mean this stack. Tasks that it spawns with `tokio::spawn` are
     /// outside; those it spawns with [`spawn`](Stack::spawn) are inside.
+    ///
+    /// The stack is looked up when they are called, so the call has to be inside too:
+    /// `stack.scope(async { TcpStream::connect(..).await })`.
     pub fn scope<F: Future>(&self, future: F) -> Scope<F> {
         Scope::new(self.clone(), future)
     }
@@ -179,8 +182,8 @@ impl Stack {
     /// From the call on nothing new is opened or accepted, and calls on streams and listeners fail
     /// with [`ConnectionAborted`](io::ErrorKind::ConnectionAborted). Every connection is closed:
     /// what was written to it is still delivered, then its FIN; one with unread data is reset.
-    /// Waits until the peers have acknowledged all of it, never for TIME-WAIT. What is left after
-    /// `deadline` is reset. Both are reported.
+    /// Waits until the peers have acknowledged all of it, never for TIME-WAIT or for a peer's FIN.
+    /// What is left after `deadline` is reset. Both are reported.
     ///
     /// On a stack that has ended the report is of zeros.
     ///

@@ -109,7 +109,7 @@ mod tests {
         // The oldest is still held and goes to the end of the line; the next one is free.
         let third = filled(&mut buffer, 60_000, 3);
         drop(third);
-        assert_eq!(buffer.space().as_ptr() == held.as_ptr(), false);
+        assert_ne!(buffer.space().as_ptr(), held.as_ptr());
         let _fourth = filled(&mut buffer, 60_000, 4);
         assert_eq!(buffer.space().as_ptr(), free_again);
         assert!(held.iter().all(|&byte| byte == 1), "a held packet never changes");

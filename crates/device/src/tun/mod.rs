@@ -4,13 +4,13 @@
 //!
 //! * A build of its that fails leaves its descriptors open, so everything that can fail is
 //!   rehearsed on a descriptor of our own first, and the builder is given a name and a number of
-//!   queues only; the interface is set up by [`sys`](crate::sys).
+//!   queues only; the interface is set up by the private module `sys`.
 //! * It waits for readability only, and a deleted interface is never readable again, it is in
 //!   error. So readiness is our own, on a duplicate of the descriptor, and the error is waited for
 //!   as well.
 //! * Its `try_recv` and `try_sendv` neither ask nor clear tokio's readiness; we do both around
 //!   them.
-//! * A packet is cut when the buffer is short: see [`buffer`].
+//! * A packet is cut when the buffer is short: the receive buffer holds any.
 //! * Offloads that an earlier program left on the interface would give us segments with partial
 //!   checksums and nothing that says so: they are turned off, and the framing is checked.
 //!

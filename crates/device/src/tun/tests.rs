@@ -326,6 +326,7 @@ fn a_foreign_interface_that_will_lose_packets_is_warned_of() {
     });
 }
 
+// Shows: I-34
 #[test]
 fn offloads_that_another_program_left_on_are_turned_off() {
     in_namespace("offloads_that_another_program_left_on_are_turned_off", async || {

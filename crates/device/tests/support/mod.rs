@@ -6,9 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use towpath_device::{Device, Rx, RxBatch, Tx, TxBatch, TxPacket};
+
+/// Longer than anything here takes, on a busy machine or on a paused clock.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) type Halves = (Box<dyn Rx>, Box<dyn Tx>);
 
@@ -52,7 +56,9 @@ pub(crate) async fn send_all(
 /// The packets of the next batch.
 pub(crate) async fn receive(rx: &mut dyn Rx, limit: usize) -> io::Result<Vec<Bytes>> {
     let mut batch = RxBatch::new(limit);
-    poll_fn(|cx| rx.poll_recv(cx, &mut batch)).await?;
+    tokio::time::timeout(PATIENCE, poll_fn(|cx| rx.poll_recv(cx, &mut batch)))
+        .await
+        .expect("a packet or an error arrives in time")?;
     assert!(!batch.is_empty() && batch.len() <= limit, "a batch of {}", batch.len());
     Ok(batch.drain().map(|packet| packet.data).collect())
 }

@@ -1,6 +1,6 @@
 //! Two stacks with a cable between them.
 
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
 use std::io;
 use std::net::SocketAddr;
