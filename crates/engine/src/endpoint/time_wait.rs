@@ -174,7 +174,7 @@ mod tests {
         assert!(size_of::<TimeWait>() <= 128, "{}", size_of::<TimeWait>());
     }
 
-    // Shows: RFC9293 s3.10.7.4p, H-44, RFC1337
+    // Shows: RFC9293 s3.10.7.4p, H-44
     #[test]
     fn the_peers_fin_restarts_the_wait_and_a_reset_does_not_end_it() {
         let mut record = record(false);

@@ -8,19 +8,19 @@
 pub(crate) mod ack_policy;
 pub(crate) mod assembler;
 pub(crate) mod autotune;
+mod intake;
 pub(crate) mod sack;
 pub(crate) mod window;
 
 use core::time::Duration;
 
-use arrayvec::ArrayVec;
-use bytes::Bytes;
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::{SackBlock, SackBlocks};
 
-use self::ack_policy::{AckPolicy, Owes};
-use self::assembler::{Assembler, Placed};
+use self::ack_policy::AckPolicy;
+use self::assembler::Assembler;
 use self::autotune::AutoTune;
+pub(crate) use self::intake::{Text, Verdict};
 use self::sack::{Block, SackReporter};
 use self::window::ReceiveWindow;
 use crate::chunks::Chunks;
@@ -39,40 +39,6 @@ pub(crate) enum Placement {
     Before,
     /// It begins beyond the window.
     Beyond,
-}
-
-/// What became of a segment's text.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Received {
-    /// Bytes that can newly be read.
-    pub(crate) readable: u64,
-    /// The peer's FIN is now in order.
-    pub(crate) fin: bool,
-    /// The ACK that is owed.
-    pub(crate) owes: Owes,
-    /// Why nothing, or not all, was kept.
-    pub(crate) verdict: Verdict,
-}
-
-/// Why text was kept or not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    InOrder,
-    OutOfOrder,
-    Duplicate,
-    OutOfWindow,
-    TooManyPieces,
-}
-
-/// The text and FIN of an acceptable segment.
-#[derive(Debug)]
-pub(crate) struct Text {
-    pub(crate) seq: SeqNumber,
-    pub(crate) payload: Chunks,
-    pub(crate) fin: bool,
-    pub(crate) push: bool,
-    /// The size of the segments that it arrived as, if several were joined.
-    pub(crate) segment_len: u32,
 }
 
 /// What the receiver must know of the rest of the connection.
@@ -219,72 +185,6 @@ impl RecvSpace {
         seq == nxt || seq.within(nxt, nxt + wnd)
     }
 
-    /// Takes the text and FIN of an acceptable segment.
-    // Implements: RFC9293 s3.10.7.4c, RFC9293 s3.10.7.4u, 9293 SHLD-31, H-68
-    pub(crate) fn on_text(&mut self, now: Instant, text: Text, around: Surroundings) -> Received {
-        let Text { seq, payload, fin, push, segment_len } = text;
-        let len = payload.len() as u64;
-        self.measure(segment_len.min(payload.len() as u32));
-        let next = self.assembler.next();
-        let signed = i64::from(seq.signed_distance_from(self.seq(next)));
-        let below = signed.min(0).unsigned_abs();
-        let start = next + signed.max(0).unsigned_abs();
-        let end = start + len.saturating_sub(below);
-        let edge = next + u64::from(self.wnd());
-
-        let after = seq + payload.len() as u32 + u32::from(fin);
-        if after.at_or_before(self.nxt()) {
-            return self.on_duplicate(now, next.saturating_sub(below), below.min(len), around);
-        }
-        if start >= edge && (len > below || start > edge) && !(fin && len == below) {
-            self.policy.enter_quick_mode(self.window_segments());
-            self.policy.owe_now();
-            return Received::dropped(Verdict::OutOfWindow);
-        }
-        if below > 0 && len > 0 && around.dsack {
-            let from = next.saturating_sub(below);
-            self.sack.on_duplicate(from, (from + len).min(next));
-            self.policy.enter_quick_mode(self.window_segments());
-        }
-        let cut = end.saturating_sub(edge);
-        if fin && cut == 0 {
-            self.fin_at = Some(end);
-        }
-        let had_hole = self.assembler.has_hole();
-        if start > next {
-            if len == 0 {
-                // A FIN beyond a hole: remembered, and answered so that the hole is filled.
-                self.policy.owe_now();
-                return Received::dropped(Verdict::OutOfOrder);
-            }
-            return self.on_out_of_order(now, start, end - cut, payload, around);
-        }
-        let readable = self.append(start, below, end - cut, payload);
-        self.sack.on_advance(self.assembler.next());
-        if readable > 0 {
-            self.policy.on_advance();
-            let held = self.held();
-            self.window.on_in_order(segment_len.max(1).min(len as u32), held);
-            self.tune.on_arrival(now, self.assembler.next(), self.wnd());
-            self.policy.on_data(now, around.rto, self.window_segments());
-        }
-        let fin_now = self.fin_at == Some(self.assembler.next()) && !self.fin_received;
-        if fin_now {
-            self.fin_received = true;
-            // RFC 9293: acknowledge it. Nothing more will come that an ACK could wait for.
-            self.policy.owe_now();
-        }
-        let owes = self.policy.decide(
-            now,
-            self.is_more_than_one_unacknowledged(),
-            had_hole,
-            push,
-            around.srtt,
-        );
-        let owes = if fin_now { Owes::Now } else { owes };
-        Received { readable, fin: fin_now, owes, verdict: Verdict::InOrder }
-    }
-
     /// A segment that carries nothing new, or lies out of the window, owes an ACK, with a D-SACK
     /// where it repeats bytes.
     pub(crate) fn report_duplicate(&mut self, seq: SeqNumber, len: u32, around: Surroundings) {
@@ -354,86 +254,6 @@ impl RecvSpace {
         self.sack.clear();
     }
 
-    fn on_duplicate(
-        &mut self,
-        now: Instant,
-        start: u64,
-        len: u64,
-        around: Surroundings,
-    ) -> Received {
-        if len > 0 && around.dsack {
-            self.sack.on_duplicate(start, (start + len).min(self.assembler.next()));
-        }
-        self.policy.enter_quick_mode(self.window_segments());
-        let blocks = self.sack.report(4);
-        let owes = self.policy.owe_duplicate(now, blocks, false);
-        Received { readable: 0, fin: false, owes, verdict: Verdict::Duplicate }
-    }
-
-    fn on_out_of_order(
-        &mut self,
-        now: Instant,
-        start: u64,
-        end: u64,
-        payload: Chunks,
-        around: Surroundings,
-    ) -> Received {
-        let mut verdict = Verdict::Duplicate;
-        if let Some((from, to)) = self.sack.overlap(start, end)
-            && around.dsack
-        {
-            self.sack.on_duplicate(from, to);
-        }
-        let mut offset = start;
-        for mut chunk in payload {
-            let keep = end.saturating_sub(offset).min(chunk.len() as u64);
-            chunk.truncate(keep as usize);
-            if chunk.is_empty() {
-                break;
-            }
-            let chunk_end = offset + keep;
-            match self.assembler.place(offset, chunk, self.max_waiting) {
-                Placed::OutOfOrder => {
-                    self.sack.on_out_of_order(offset, chunk_end);
-                    verdict = Verdict::OutOfOrder;
-                }
-                Placed::TooMany => {
-                    verdict = Verdict::TooManyPieces;
-                    break;
-                }
-                Placed::Duplicate | Placed::InOrder(_) => {}
-            }
-            offset = chunk_end;
-        }
-        let compress = around.sack && !self.sack.owes_duplicate();
-        let blocks = if around.sack { self.sack.report(4) } else { ArrayVec::new() };
-        let owes = self.policy.owe_duplicate(now, blocks, compress);
-        Received { readable: 0, fin: false, owes, verdict }
-    }
-
-    /// Appends what lies in `[start, end)`; the payload begins `skip` bytes before `start`.
-    fn append(&mut self, start: u64, skip: u64, end: u64, payload: Chunks) -> u64 {
-        let mut skip = skip as usize;
-        let mut offset = start;
-        let mut readable = 0;
-        for chunk in payload {
-            let from = skip.min(chunk.len());
-            skip -= from;
-            let room = end.saturating_sub(offset);
-            let to = (chunk.len() as u64).min(from as u64 + room) as usize;
-            let piece: Bytes = chunk.slice(from..to);
-            if piece.is_empty() {
-                continue;
-            }
-            let piece_end = offset + piece.len() as u64;
-            if let Placed::InOrder(bytes) = self.assembler.place(offset, piece, self.max_waiting) {
-                readable += bytes;
-            }
-            offset = piece_end;
-        }
-        readable
-    }
-
     fn measure(&mut self, segment_len: u32) {
         if segment_len >= self.rcv_mss {
             self.rcv_mss = segment_len.min(self.advertised_mss.max(RCV_MSS_GUESS));
@@ -477,14 +297,11 @@ impl RecvSpace {
     }
 }
 
-impl Received {
-    fn dropped(verdict: Verdict) -> Received {
-        Received { readable: 0, fin: false, owes: Owes::Now, verdict }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
+    use super::intake::Received;
     use super::*;
 
     const IRS: SeqNumber = SeqNumber(u32::MAX - 100);
