@@ -29,7 +29,10 @@ impl Connection {
         };
         if old && !reset {
             context.counters.paws_estab += 1;
-            self.answer_unacceptable(now, context, segment, text_len);
+            // An ACK that a later one overtook is no reason to answer: the later one said more.
+            if segment.sequence_len(text_len) > 0 {
+                self.answer_unacceptable(now, context, segment, text_len);
+            }
             return Step::Done;
         }
         let len = segment.sequence_len(text_len);
