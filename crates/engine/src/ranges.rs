@@ -66,7 +66,7 @@ impl Ranges {
         self.by_start.clear();
     }
 
-    #[cfg(test)]
+    /// The ranges, from the left.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
         self.by_start.iter().map(|(&start, &end)| (start, end))
     }

@@ -29,7 +29,8 @@ impl Connection {
         };
         if old && !reset {
             context.counters.paws_estab += 1;
-            // An ACK that a later one overtook is no reason to answer: the later one said more.
+            // Deviates: RFC 7323 section 5.3 R1 answers each. As Linux, an ACK that a later one
+            // overtook is no reason to answer: the later one said more.
             if segment.sequence_len(text_len) > 0 {
                 self.answer_unacceptable(now, context, segment, text_len);
             }
@@ -46,8 +47,10 @@ impl Connection {
         Step::Continue
     }
 
-    /// Sequence number, flags and ACK are acceptable: the timestamp may be believed. Not earlier, or
-    /// one forged segment with a far timestamp would shut the peer out (H-22).
+    /// Sequence number, flags and ACK are acceptable: the timestamp may be believed.
+    ///
+    /// Deviates: RFC 7323 section 5.3 does this before the ACK field is judged (R3). As Linux, not
+    /// earlier, or one forged segment with a far timestamp would shut the peer out.
     // Implements: H-22
     pub(super) fn note_timestamp(&mut self, now: Instant, segment: &Segment) {
         if let (Some(timestamps), Some(option)) = (&mut self.timestamps, segment.options.timestamps)

@@ -111,7 +111,7 @@ impl Connection {
         self.emit_text(now, context, plan, Sending::Again)
     }
 
-    // Implements: 9293 MUST-36, RFC9293 s3.8.1
+    // Implements: 9293 MUST-36
     fn emit_probe(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
         if !std::mem::take(&mut self.owed.probe) {
             return None;

@@ -4,6 +4,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::collections::VecDeque;
 
 use super::Endpoint;
+use super::addresses::is_loopback;
 use super::listener::Listener;
 use super::table::{Entry, FourTuple};
 use crate::connection::user::SocketOptions;
@@ -79,7 +80,7 @@ impl Endpoint {
     /// `NetworkUnreachable` without a route, or to a multicast or broadcast address;
     /// `AddressNotAvailable` if the local address is not ours, no port is free, or the port to
     /// connect to is 0; `AddressInUse` if the connection exists; `InvalidInput` if the families
-    /// differ; `NoBuffers` at the limit of connections.
+    /// differ, or for a loopback address towards another host; `NoBuffers` at the limit of connections.
     // Implements: 9293 MUST-43, 9293 MUST-45, 9293 MUST-46
     pub fn connect(
         &mut self,
@@ -106,6 +107,10 @@ impl Endpoint {
             }
             Some(local) => {
                 self.addresses.source_for(remote.ip())?;
+                if is_loopback(local.ip()) && !self.addresses.is_local(remote.ip()) {
+                    // A loopback address never leaves the host (RFC 1122 section 3.2.1.3).
+                    return Err(SocketError::InvalidInput);
+                }
                 local.ip()
             }
             None => self.addresses.source_for(remote.ip())?,

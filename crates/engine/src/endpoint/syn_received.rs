@@ -107,6 +107,9 @@ impl SynReceived {
         let flags = segment.flags;
         let nxt = self.irs + 1;
         if flags.contains(Flags::SYN) && !flags.intersects(Flags::ACK | Flags::RST) {
+            // Deviates: RFC 9293 section 3.10.7.4 answers an equal SYN with an ACK and goes back to
+            // LISTEN for one in the window. As Linux: the peer lost our SYN-ACK and needs it, and
+            // a stranger's SYN must not end a handshake (RFC 5961 section 4).
             let same = segment.seq == self.irs;
             return if same { Disposition::AnswerAgain } else { Disposition::Challenge };
         }

@@ -182,23 +182,46 @@ impl InFlight {
         news
     }
 
-    /// Takes for lost what RFC 6675 calls so: more than `threshold` bytes above it are reported.
+    /// Takes for lost what RFC 6675 calls so: more than `threshold` bytes above it are reported, or
+    /// `runs` runs of bytes that do not touch.
     // Implements: RFC6675 s4a
-    pub(crate) fn mark_lost_below_sacks(&mut self, threshold: u64) -> u64 {
+    pub(crate) fn mark_lost_below_sacks(&mut self, threshold: u64, runs: usize) -> u64 {
+        if self.sacked == 0 {
+            return 0;
+        }
         let mut above = self.sacked;
+        let mut runs_above = self.sacked_runs();
+        let mut in_run = false;
         let mut newly = 0;
         for range in &mut self.ranges {
             if range.sacked {
                 above -= u64::from(range.len());
-            } else if above <= threshold {
+                runs_above -= usize::from(!in_run);
+                in_run = true;
+                continue;
+            }
+            in_run = false;
+            if above <= threshold && runs_above < runs {
                 break;
-            } else if !range.lost {
+            }
+            if !range.lost {
                 range.lost = true;
                 newly += u64::from(range.len());
             }
         }
         self.missing += newly;
         newly
+    }
+
+    /// How many runs of reported bytes there are.
+    fn sacked_runs(&self) -> usize {
+        let mut runs = 0;
+        let mut in_run = false;
+        for range in &self.ranges {
+            runs += usize::from(range.sacked && !in_run);
+            in_run = range.sacked;
+        }
+        runs
     }
 
     /// Takes the oldest range for lost, again if it was sent again already.
@@ -293,14 +316,27 @@ mod tests {
     fn a_hole_is_lost_when_more_than_two_segments_above_it_are_reported() {
         let mut flight = ten();
         assert_eq!(flight.on_sack(block(1000, 3000)), 2000);
-        assert_eq!(flight.mark_lost_below_sacks(2000), 0);
+        assert_eq!(flight.mark_lost_below_sacks(2000, 3), 0);
         assert_eq!(flight.on_sack(block(1000, 3001)), 1);
-        assert_eq!(flight.mark_lost_below_sacks(2000), 1000);
+        assert_eq!(flight.mark_lost_below_sacks(2000, 3), 1000);
         assert_eq!(flight.pipe(), 10_000 - 2001 - 1000);
         assert_eq!(flight.next_missing().map(|range| range.start), Some(UNA));
         flight.on_resent(Instant::from_millis(5), UNA, UNA + 1000);
         assert_eq!(flight.next_missing(), None);
         assert_eq!(flight.pipe(), 10_000 - 2001);
+        flight.check();
+    }
+
+    // Shows: RFC6675 s4a
+    #[test]
+    fn a_hole_is_lost_when_three_runs_above_it_are_reported_however_small() {
+        let mut flight = ten();
+        flight.on_sack(block(1000, 1001));
+        flight.on_sack(block(3000, 3001));
+        assert_eq!(flight.mark_lost_below_sacks(2000, 3), 0);
+        flight.on_sack(block(5000, 5001));
+        assert_eq!(flight.mark_lost_below_sacks(2000, 3), 1000);
+        assert_eq!(flight.next_missing().map(|range| range.start), Some(UNA));
         flight.check();
     }
 
@@ -339,7 +375,7 @@ mod tests {
                 match what {
                     0 => { una = una.max(at); flight.acknowledge(UNA + una); }
                     1 => { flight.on_sack(block(at, at + len)); }
-                    2 => { flight.mark_lost_below_sacks(u64::from(len)); }
+                    2 => { flight.mark_lost_below_sacks(u64::from(len), 3); }
                     3 => { flight.mark_all_lost(); }
                     4 => if let Some(range) = flight.next_missing().copied() {
                         let end = range.start + range.len().min(len);

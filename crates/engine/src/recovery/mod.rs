@@ -72,6 +72,8 @@ pub(crate) struct Recovery {
     /// The congestion window held something back since the last acknowledgment.
     window_limited: bool,
     last_sent_at: Option<Instant>,
+    /// What the first duplicates let out (RFC 3042): not part of FlightSize.
+    limited_transmit: u64,
     /// The next segment that is missing goes without asking the congestion window.
     at_once: bool,
 }
@@ -90,6 +92,7 @@ impl Recovery {
             first_timeout_at: None,
             window_limited: false,
             last_sent_at: None,
+            limited_transmit: 0,
             at_once: false,
         }
     }
@@ -149,6 +152,9 @@ impl Recovery {
     /// A segment with sequence numbers left.
     pub(crate) fn on_sent(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
         self.last_sent_at = Some(now);
+        if self.phase == Phase::Open && self.duplicates > 0 {
+            self.limited_transmit += u64::from(end.distance_from(start));
+        }
         self.flight.push(now, start, end);
     }
 
@@ -179,8 +185,10 @@ impl Recovery {
             self.first_timeout_at = None;
         }
         let news = self.take_sack(&ack);
-        let duplicate = !ack.advanced && !self.flight.is_empty() && self.is_duplicate(&ack, news);
-        if duplicate {
+        if ack.advanced {
+            self.on_advance(&ack, oldest_reported, &mut outcome);
+        }
+        if !self.flight.is_empty() && self.is_duplicate(&ack, news) {
             self.duplicates = self.duplicates.saturating_add(1);
             if !self.sack {
                 // Each duplicate says that one segment has left the network, but never more than
@@ -189,9 +197,6 @@ impl Recovery {
                 let limit = self.flight.outstanding().saturating_sub(mss);
                 self.left_network = (self.left_network + mss).min(limit);
             }
-        }
-        if ack.advanced {
-            self.on_advance(&ack, oldest_reported, &mut outcome);
         }
         self.detect_loss(&ack, &mut outcome);
         outcome
@@ -242,14 +247,16 @@ impl Recovery {
         blocks.iter().map(|block| self.flight.on_sack(*block)).sum()
     }
 
-    /// RFC 5681 section 2; with SACK, RFC 6675: it must bring news of bytes held.
+    /// RFC 5681 section 2; with SACK, RFC 6675: it must bring news of bytes held, and may then move
+    /// the cumulative acknowledgment too.
     // Implements: RFC5681 s2, RFC6675 s5a
     fn is_duplicate(&self, ack: &Ack<'_>, news: u64) -> bool {
-        if self.sack { news > 0 } else { ack.bare }
+        if self.sack { news > 0 } else { ack.bare && !ack.advanced }
     }
 
     fn on_advance(&mut self, ack: &Ack<'_>, oldest_reported: bool, outcome: &mut Outcome) {
         self.duplicates = 0;
+        self.limited_transmit = 0;
         match self.phase {
             Phase::Open => self.left_network = 0,
             Phase::Fast { until } | Phase::Timeout { until } if ack.ack.at_or_after(until) => {
@@ -275,10 +282,13 @@ impl Recovery {
         if self.flight.is_empty() {
             return;
         }
-        let flight_size = self.flight.outstanding();
+        // Implements: RFC5681 s3.2.2
+        let flight_size = self.flight.outstanding().saturating_sub(self.limited_transmit);
         let newly = if self.sack {
-            let mut newly =
-                self.flight.mark_lost_below_sacks(u64::from((DUP_THRESHOLD - 1) * ack.mss));
+            let mut newly = self.flight.mark_lost_below_sacks(
+                u64::from((DUP_THRESHOLD - 1) * ack.mss),
+                DUP_THRESHOLD as usize,
+            );
             if self.duplicates >= DUP_THRESHOLD && self.phase == Phase::Open {
                 newly += self.flight.mark_oldest_lost();
             }
@@ -345,6 +355,17 @@ mod tests {
         assert_eq!(resend(&mut recovery), Some(4000));
         assert!(ack(&mut recovery, 10_000, true, &[]).recovered);
         assert_eq!(recovery.phase(), Phase::Open);
+    }
+
+    // Shows: RFC5681 s3.2.2
+    #[test]
+    fn what_the_first_duplicates_let_out_is_not_part_of_the_flight() {
+        let mut recovery = recovery(false);
+        ack(&mut recovery, 0, false, &[]);
+        recovery.on_sent(Instant::ZERO, UNA + 10_000, UNA + 11_000);
+        ack(&mut recovery, 0, false, &[]);
+        recovery.on_sent(Instant::ZERO, UNA + 11_000, UNA + 12_000);
+        assert_eq!(ack(&mut recovery, 0, false, &[]).congestion, Some(10_000));
     }
 
     // Shows: H-37

@@ -191,6 +191,11 @@ impl Assembler {
                 return Placed::OutOfOrder;
             }
         }
+        // All of a piece or none of it: what is reported as held must be held. One piece may fill
+        // several gaps, so the limit is overshot by what it overlaps, at most.
+        if self.waiting.len() >= max {
+            return Placed::TooMany;
+        }
         // Whatever lies ahead stays; the piece fills the gaps between.
         let mut placed = Placed::Duplicate;
         while !piece.is_empty() {
@@ -203,9 +208,6 @@ impl Assembler {
             let (gap_end, resume) = ahead.unwrap_or((end, end));
             let gap = piece.split_to((gap_end - offset) as usize);
             if !gap.is_empty() {
-                if self.waiting.len() >= max {
-                    return if placed == Placed::Duplicate { Placed::TooMany } else { placed };
-                }
                 self.waiting_len += gap.len();
                 self.waiting.insert(offset, gap);
                 placed = Placed::OutOfOrder;

@@ -86,6 +86,12 @@ impl RecvSpace {
             }
             return self.on_out_of_order(now, start, end - cut, payload, around);
         }
+        if let Some((from, to)) = self.sack.overlap(start, end - cut)
+            && around.dsack
+        {
+            // It repeats what waited behind the hole that it fills.
+            self.sack.on_duplicate(from, to);
+        }
         let readable = self.append(start, below, end - cut, payload);
         self.sack.on_advance(self.assembler.next());
         if readable > 0 {
@@ -137,10 +143,12 @@ impl RecvSpace {
         around: Surroundings,
     ) -> Received {
         let mut verdict = Verdict::Duplicate;
-        if let Some((from, to)) = self.sack.overlap(start, end)
-            && around.dsack
-        {
-            self.sack.on_duplicate(from, to);
+        if let Some((from, to)) = self.sack.overlap(start, end) {
+            if around.dsack {
+                self.sack.on_duplicate(from, to);
+            } else {
+                self.sack.on_repeated(from, to);
+            }
         }
         let mut offset = start;
         for mut chunk in payload {

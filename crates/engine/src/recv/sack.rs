@@ -39,7 +39,12 @@ impl SackReporter {
     // Implements: RFC2883 s4a, RFC2883 s4b, RFC2883 s4c
     pub(crate) fn on_duplicate(&mut self, start: u64, end: u64) {
         self.duplicate = Some((start, end));
-        // The block around it follows the D-SACK.
+        self.on_repeated(start, end);
+    }
+
+    /// The block around what arrived last comes first, also when it brought nothing new.
+    // Implements: RFC2018 s4b
+    pub(crate) fn on_repeated(&mut self, start: u64, end: u64) {
         if let Some(around) = self.held.containing(start, end) {
             self.recent.retain(|block| *block != around);
             if self.recent.is_full() {
@@ -67,15 +72,22 @@ impl SackReporter {
         self.recent.clear();
     }
 
-    /// The blocks for the ACK that leaves now: a D-SACK first, reported once.
+    /// The blocks for the ACK that leaves now: a D-SACK first, reported once; then the most recent;
+    /// then, if there is still room, others from the left.
     pub(crate) fn report(&mut self, max: usize) -> ArrayVec<Block, MAX_BLOCKS> {
+        let max = max.min(MAX_BLOCKS);
         let mut blocks = ArrayVec::new();
+        if max == 0 {
+            return blocks;
+        }
         blocks.extend(self.duplicate.take());
-        for block in &self.recent {
-            if blocks.len() >= max.min(MAX_BLOCKS) {
-                break;
+        blocks.extend(self.recent.iter().copied().take(max - blocks.len()));
+        if self.recent.len() < MAX_BLOCKS {
+            for block in self.held.iter().take(MAX_BLOCKS) {
+                if blocks.len() < max && !self.recent.contains(&block) {
+                    blocks.push(block);
+                }
             }
-            blocks.push(*block);
         }
         blocks
     }
@@ -108,6 +120,17 @@ mod tests {
         sack.on_out_of_order(1100, 1200);
         assert_eq!(sack.report(3).as_slice(), [(1100, 1200), (900, 1000), (300, 600)]);
         assert_eq!(sack.report(4).len(), 4);
+    }
+
+    #[test]
+    fn a_block_that_was_crowded_out_is_reported_again_when_there_is_room() {
+        let mut sack = SackReporter::default();
+        for start in [9u64, 1, 3, 5, 7] {
+            sack.on_out_of_order(start * 100, start * 100 + 100);
+        }
+        assert!(!sack.report(4).contains(&(900, 1000)));
+        sack.on_advance(400);
+        assert_eq!(sack.report(4).as_slice(), [(700, 800), (500, 600), (900, 1000)]);
     }
 
     // Shows: RFC2018 s4d
