@@ -68,17 +68,22 @@ impl Connection {
         now - first >= give_up_after(config, retries)
     }
 
-    // Implements: 9293 MUST-36, 9293 MUST-37
+    // Implements: 9293 MUST-36, 9293 MUST-37, H-39, H-40
     fn on_persist_timeout(&mut self, context: &mut Context<'_>) {
         if !self.send.is_blocked_by_window() {
             return;
         }
         let config = context.config;
-        let limit =
-            if self.is_attached() { config.tcp_retries2 } else { config.tcp_orphan_retries };
-        if self.send.unanswered_probes() >= limit {
+        // While somebody holds the connection only silence ends it; an orphan is not kept by a
+        // peer that answers and takes nothing.
+        let (probes, limit) = if self.is_attached() {
+            (self.send.unanswered_probes(), config.tcp_retries2)
+        } else {
+            (self.send.probes(), config.tcp_orphan_retries)
+        };
+        if probes >= limit {
             context.counters.abort_on_timeout += 1;
-            let retransmissions = self.send.unanswered_probes();
+            let retransmissions = probes;
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
             self.fail(context, CloseReason::TimedOut { retransmissions }, error);
             return;
@@ -94,10 +99,10 @@ impl Connection {
         }
         if self.send.is_outstanding() || self.send.unsent() > 0 {
             // What is outstanding asks the peer already, by its own rules.
-            self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time);
+            self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time());
             return;
         }
-        let due = self.last_received + keep_alive.time;
+        let due = self.last_received + keep_alive.time();
         if due > now {
             self.timers.arm(TimerKind::KeepAlive, due);
             return;
@@ -110,6 +115,6 @@ impl Connection {
         }
         self.keep_alive_probes += 1;
         self.owed.keep_alive = true;
-        self.timers.arm(TimerKind::KeepAlive, now + keep_alive.interval);
+        self.timers.arm(TimerKind::KeepAlive, now + keep_alive.interval());
     }
 }

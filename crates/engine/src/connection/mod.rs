@@ -325,7 +325,7 @@ impl Connection {
     fn arm_keep_alive(&mut self, now: Instant) {
         match self.user.options.keepalive {
             Some(keep_alive) if self.state.name() != StateName::Closed => {
-                self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time);
+                self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time());
             }
             _ => self.timers.stop(TimerKind::KeepAlive),
         }

@@ -17,7 +17,8 @@ use crate::instant::Instant;
 use crate::send::buffer::SMALL_WRITE;
 use crate::timer::TimerKind;
 
-/// Keep-alive of one connection (RFC 9293 section 3.8.4; off by default).
+/// Keep-alive of one connection (RFC 9293 section 3.8.4; off by default). Times below
+/// a millisecond count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
     /// Idle time before the first probe.
@@ -26,6 +27,19 @@ pub struct KeepAlive {
     pub interval: Duration,
     /// Unanswered probes that end the connection.
     pub probes: u32,
+}
+
+impl KeepAlive {
+    /// A timer of no time at all would never let go of its loop.
+    const SHORTEST: Duration = Duration::from_millis(1);
+
+    pub(super) fn time(&self) -> Duration {
+        self.time.max(KeepAlive::SHORTEST)
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.interval.max(KeepAlive::SHORTEST)
+    }
 }
 
 /// The options of a socket.

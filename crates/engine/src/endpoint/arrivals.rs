@@ -99,6 +99,11 @@ impl Endpoint {
         let text_len = arrival.payload.len();
         match record.judge(now, &arrival.segment, text_len) {
             syn_received::Disposition::Complete => self.complete(now, index, arrival),
+            syn_received::Disposition::AnswerAgain | syn_received::Disposition::Challenge
+                if !record.may_answer(now, &self.config) =>
+            {
+                self.counters.drop_limit += 1;
+            }
             syn_received::Disposition::AnswerAgain => {
                 let answer = record.answer(now, &self.config, self.mtu);
                 self.answer(answer);

@@ -138,7 +138,7 @@ impl Endpoint {
             return if taken { Err(SocketError::AddressInUse) } else { Ok(tuple) };
         }
         // The closure needs the table while the ports are borrowed: take them apart.
-        let Endpoint { ports, secrets, table, listeners, config, .. } = self;
+        let Endpoint { ports, secrets, table, config, .. } = self;
         let keys = secrets.clone();
         let port = ports.choose(
             secrets,
@@ -152,7 +152,7 @@ impl Endpoint {
                 }
                 candidate != remote
                     && table.get(&keys, &FourTuple::new(candidate, remote)).is_none()
-                    && !listeners.iter().any(|(_, listener)| listener.local.port() == port)
+                    && !ports.is_listening(port)
             },
         );
         let port = port.ok_or(SocketError::AddressNotAvailable)?;
@@ -198,7 +198,7 @@ impl Endpoint {
         }) as u32;
         let key = Endpoint::listener_key(local.ip(), local.port());
         self.table.insert(&self.secrets, key, Entry::Listener(index));
-        self.ports.acquire(local.port());
+        self.ports.acquire_for_listener(local.port());
         Ok(ListenerId { index, generation })
     }
 }

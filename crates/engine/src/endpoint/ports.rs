@@ -12,9 +12,17 @@ const TABLE_SIZE: usize = 256;
 /// Which local ports are used, and where the next search begins.
 #[derive(Debug)]
 pub(crate) struct Ports {
-    /// Port and number of users.
-    used: HashTable<(u16, u32)>,
+    used: HashTable<Use>,
     next: Box<[u32; TABLE_SIZE]>,
+}
+
+/// A port in use.
+#[derive(Debug)]
+struct Use {
+    port: u16,
+    users: u32,
+    /// Of the users, listeners.
+    listeners: u32,
 }
 
 impl Ports {
@@ -28,26 +36,50 @@ impl Ports {
 
     /// One more user of `port`.
     pub(crate) fn acquire(&mut self, port: u16) {
-        match self.used.find_mut(spread(port), |(used, _)| *used == port) {
-            Some((_, users)) => *users += 1,
+        match self.used.find_mut(spread(port), |used| used.port == port) {
+            Some(used) => used.users += 1,
             None => {
-                self.used.insert_unique(spread(port), (port, 1), |(port, _)| spread(*port));
+                let first = Use { port, users: 1, listeners: 0 };
+                self.used.insert_unique(spread(port), first, |used| spread(used.port));
             }
         }
     }
 
+    /// One more user of `port`, which listens.
+    pub(crate) fn acquire_for_listener(&mut self, port: u16) {
+        self.acquire(port);
+        if let Some(used) = self.used.find_mut(spread(port), |used| used.port == port) {
+            used.listeners += 1;
+        }
+    }
+
+    /// One listener less.
+    pub(crate) fn release_of_listener(&mut self, port: u16) {
+        if let Some(used) = self.used.find_mut(spread(port), |used| used.port == port) {
+            used.listeners -= 1;
+        }
+        self.release(port);
+    }
+
+    /// Whether somebody listens on `port`, at whatever address.
+    pub(crate) fn is_listening(&self, port: u16) -> bool {
+        self.used
+            .find(spread(port), |used| used.port == port)
+            .is_some_and(|used| used.listeners > 0)
+    }
+
     /// One user less.
     pub(crate) fn release(&mut self, port: u16) {
-        if let Ok(mut entry) = self.used.find_entry(spread(port), |(used, _)| *used == port) {
-            entry.get_mut().1 -= 1;
-            if entry.get().1 == 0 {
+        if let Ok(mut entry) = self.used.find_entry(spread(port), |used| used.port == port) {
+            entry.get_mut().users -= 1;
+            if entry.get().users == 0 {
                 entry.remove();
             }
         }
     }
 
     pub(crate) fn is_used(&self, port: u16) -> bool {
-        self.used.find(spread(port), |(used, _)| *used == port).is_some()
+        self.used.find(spread(port), |used| used.port == port).is_some()
     }
 
     /// The number of ports in use.

@@ -30,6 +30,8 @@ pub(crate) struct SynReceived {
     timestamp_offset: u32,
     created_at: Instant,
     last_answer: Instant,
+    /// When something out of place was last answered (RFC 5961 section 7).
+    last_challenge: Option<Instant>,
     retransmissions: u32,
     /// The window that the SYN-ACK offered.
     window: u16,
@@ -81,6 +83,7 @@ impl SynReceived {
             timestamp_offset: syn.timestamp_offset,
             created_at: now,
             last_answer: now,
+            last_challenge: None,
             retransmissions: 0,
             window: negotiate::receive_window(config, mss).syn_field(),
         }
@@ -139,6 +142,18 @@ impl SynReceived {
         if segment.ack == self.iss + 1 { Disposition::Complete } else { Disposition::Reset }
     }
 
+    /// Whether an answer to something out of place may leave: so many a second, or the record would
+    /// mirror a flood.
+    // Implements: RFC5961 s7, H-26
+    pub(crate) fn may_answer(&mut self, now: Instant, config: &Config) -> bool {
+        let allowed =
+            self.last_challenge.is_none_or(|last| now - last >= config.tcp_invalid_ratelimit);
+        if allowed {
+            self.last_challenge = Some(now);
+        }
+        allowed
+    }
+
     /// What the connection is made from.
     pub(crate) fn handshake(&self, now: Instant, segment: &Segment) -> Handshake {
         let scale = WindowScale::new(self.agreed.window_scale.unwrap_or(0));
@@ -186,7 +201,8 @@ impl SynReceived {
         });
         let scale = negotiate::receive_window(config, 1460).scale();
         let window = match self.agreed.window_scale {
-            Some(_) => scale.scale_down(u32::from(self.window)),
+            // Rounded up: the edge that the SYN-ACK offered does not move left.
+            Some(_) => self.window.div_ceil(1 << scale.shift().min(15)),
             None => self.window,
         };
         let segment = Segment {

@@ -116,7 +116,9 @@ impl TimeWait {
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
             flags: Flags::ACK,
-            window: self.scale.scale_down(self.rcv_wnd),
+            // Rounded up: the edge that was offered does not move left.
+            window: u16::try_from(self.rcv_wnd.div_ceil(1 << self.scale.shift()))
+                .unwrap_or(u16::MAX),
             urgent: 0,
             options: Options {
                 timestamps: self.timestamps.map(|timestamps| timestamps.option(now)),

@@ -52,7 +52,7 @@ impl Endpoint {
         let listener = self.listeners.remove(id.index as usize);
         let key = Endpoint::listener_key(listener.local.ip(), listener.local.port());
         self.table.remove(&self.secrets, &key, Entry::Listener(id.index));
-        self.ports.release(listener.local.port());
+        self.ports.release_of_listener(listener.local.port());
         let orphans: Vec<u32> = self
             .half_open
             .iter()

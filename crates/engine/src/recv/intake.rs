@@ -61,15 +61,18 @@ impl RecvSpace {
 
         let after = seq + payload.len() as u32 + u32::from(fin);
         if after.at_or_before(self.nxt()) {
-            return self.on_duplicate(now, next.saturating_sub(below), below.min(len), around);
+            return self.on_duplicate(now, next.checked_sub(below), below.min(len), around);
         }
         if start >= edge && (len > below || start > edge) && !(fin && len == below) {
             self.policy.enter_quick_mode(self.window_segments());
             self.policy.owe_now();
             return Received::dropped(Verdict::OutOfWindow);
         }
-        if below > 0 && len > 0 && around.dsack {
-            let from = next.saturating_sub(below);
+        if below > 0
+            && len > 0
+            && around.dsack
+            && let Some(from) = next.checked_sub(below)
+        {
             self.sack.on_duplicate(from, (from + len).min(next));
             self.policy.enter_quick_mode(self.window_segments());
         }
@@ -121,11 +124,15 @@ impl RecvSpace {
     fn on_duplicate(
         &mut self,
         now: Instant,
-        start: u64,
+        start: Option<u64>,
         len: u64,
         around: Surroundings,
     ) -> Received {
-        if len > 0 && around.dsack {
+        // What lies before the stream's first byte is no repetition of one.
+        if len > 0
+            && around.dsack
+            && let Some(start) = start
+        {
             self.sack.on_duplicate(start, (start + len).min(self.assembler.next()));
         }
         self.policy.enter_quick_mode(self.window_segments());

@@ -193,8 +193,9 @@ impl RecvSpace {
         }
         let next = self.assembler.next();
         let below = self.seq(next).signed_distance_from(seq);
-        if below > 0 {
-            let from = next.saturating_sub(below as u64);
+        if below > 0
+            && let Some(from) = next.checked_sub(below as u64)
+        {
             self.sack.on_duplicate(from, (from + u64::from(len)).min(next));
         }
     }

@@ -230,8 +230,11 @@ impl SendSpace {
         field: u16,
     ) -> WindowUpdate {
         let wnd = self.scale.scale_up(field);
+        // Deviates: RFC 9293 takes the later of two segments with equal numbers. As Linux, the larger
+        // window of two, which cannot be told apart if the network swapped them; or none at all.
         let newer = self.wl1.before(seq)
-            || self.wl1 == seq && (self.wl2.before(ack) || self.wl2 == ack && wnd != self.wnd);
+            || self.wl1 == seq
+                && (self.wl2.before(ack) || self.wl2 == ack && (wnd > self.wnd || wnd == 0));
         if !newer || ack.before(self.una) || ack.after(self.nxt) {
             return WindowUpdate::Unchanged;
         }
@@ -419,10 +422,12 @@ mod tests {
         let mut send = space(3000);
         let una = send.una();
         assert_eq!(send.update_window(SeqNumber(0), una, 10), WindowUpdate::Unchanged);
-        assert_eq!(send.update_window(SeqNumber(1), una, 500), WindowUpdate::Changed);
-        assert_eq!(send.update_window(SeqNumber(1), una, 3000), WindowUpdate::Changed);
+        assert_eq!(send.update_window(SeqNumber(1), una, 500), WindowUpdate::Unchanged);
+        assert_eq!(send.update_window(SeqNumber(1), una, 4000), WindowUpdate::Changed);
+        assert_eq!(send.update_window(SeqNumber(1), una, 0), WindowUpdate::Changed);
+        assert_eq!(send.update_window(SeqNumber(2), una, 500), WindowUpdate::Changed);
         assert_eq!(send.update_window(SeqNumber(9), una - 1, 10), WindowUpdate::Unchanged);
-        assert_eq!(send.wnd(), 3000);
+        assert_eq!(send.wnd(), 500);
     }
 
     // Shows: RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m
