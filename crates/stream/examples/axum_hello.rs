@@ -23,11 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The kernel's side of the interface is 10.77.0.1; ours, 10.77.0.2, is Towpath's alone.
     let tun = || TunDevice::open(TunConfig::new("towpath0").address([10, 77, 0, 1].into(), 24));
-    Stack::builder()
-        .open_device(tun)
-        .address("10.77.0.2/24")
-        .default_route()
-        .build_default()?;
+    Stack::builder().open_device(tun).address("10.77.0.2/24").default_route().build_default()?;
 
     // From here on, a program for tokio.
     let app = Router::new().route("/", get(|| async { "Hello from user space\n" }));

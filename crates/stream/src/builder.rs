@@ -20,6 +20,10 @@ use crate::stack::Stack;
 /// How long a stack that nobody holds any more goes on delivering, unless told otherwise.
 const EXIT_LINGER: Duration = Duration::from_secs(10);
 
+/// How long the tasks of a device may still run on the driver's own thread when it has ended. The
+/// last packets are resets and acknowledgments: bytes have been acknowledged before.
+const DEVICE_GRACE: Duration = Duration::from_millis(10);
+
 /// Builds a [`Stack`]: see [`Stack::builder`].
 #[must_use = "a builder does nothing until `build`"]
 pub struct StackBuilder {
@@ -184,8 +188,7 @@ impl StackBuilder {
     fn build_on_own_thread(self) -> Result<Stack, Error> {
         let (send, receive) = mpsc::sync_channel(1);
         let body = move || {
-            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build()
-            {
+            let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(send.send(Err(Error::Thread(error)))),
             };
@@ -196,7 +199,11 @@ impl StackBuilder {
                     drop(send.send(Ok(stack)));
                     drop(send);
                     drop(entered);
-                    runtime.block_on(driver);
+                    runtime.block_on(async {
+                        driver.await;
+                        // Tasks that the device spawned hand on its last packets.
+                        tokio::time::sleep(DEVICE_GRACE).await;
+                    });
                 }
                 Err(error) => drop(send.send(Err(error))),
             }
@@ -325,7 +332,8 @@ mod tests {
             let expected = Prefix { address: address.parse().unwrap(), len };
             assert_eq!(parse(text).unwrap(), expected);
         }
-        for text in ["", "10.77.0.2", "10.77.0.2/33", "fd00::2/129", "10.77.0/24", "a/b", "1.2.3.4/-1"]
+        for text in
+            ["", "10.77.0.2", "10.77.0.2/33", "fd00::2/129", "10.77.0/24", "a/b", "1.2.3.4/-1"]
         {
             assert!(matches!(parse(text), Err(Error::InvalidAddress { .. })), "{text}");
         }

@@ -103,8 +103,9 @@ impl Counters {
             ("TowpathDeviceTxDropped", device.tx_dropped),
         ];
         let reasons = Malformed::ALL.iter().zip(self.packets.reasons);
-        let reasons = reasons
-            .map(|(reason, count)| (Cow::Owned(format!("TowpathMalformed.{}", reason.name())), count));
+        let reasons = reasons.map(|(reason, count)| {
+            (Cow::Owned(format!("TowpathMalformed.{}", reason.name())), count)
+        });
         self.protocol
             .iter()
             .chain(self.packets.named())

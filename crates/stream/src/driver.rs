@@ -21,8 +21,9 @@ use crate::counters::PacketCounters;
 use crate::deadline::{Deadline, Expiry};
 use crate::egress::{Egress, Sender};
 use crate::ingress::{self, Fact};
+use crate::inner::{After, Inner};
 use crate::life::{Closing, Life, Progress, Quiet, Soundness};
-use crate::shared::{After, Inner, Shared};
+use crate::shared::Shared;
 
 /// Packets taken from the device at once.
 const BATCH_PACKETS: usize = 64;
@@ -134,13 +135,14 @@ impl Driver {
         let segments = self.shared.config().get_segments_per_hold();
         let outputs = segments + self.shared.config().get_timers_per_hold();
         // One reading of the clock for the batch.
-        let now = self.shared.clock().now();
+        let read = self.shared.clock().now();
         loop {
             let mut after = After::default();
             let mut inner = self.shared.lock();
             if inner.life.is_ended() {
                 return Round::Over;
             }
+            let now = inner.not_before(read);
             inner.packets.add(&std::mem::take(&mut self.packets));
             for fact in self.facts.drain(..segments.min(self.facts.len())) {
                 fact.apply(&mut inner.endpoint, now);
@@ -155,6 +157,7 @@ impl Driver {
                 Ahead::Until(until) => inner.arm(until),
                 Ahead::More | Ahead::Over(_) => now,
             };
+            inner.collect(&mut after);
             // Lets a waiter in before the next hold.
             MutexGuard::unlock_fair(inner);
             let round = match ahead {

@@ -333,8 +333,7 @@ mod tests {
     #[test]
     fn a_packet_has_its_chunks_in_order_and_a_checksum_over_all_of_them() {
         for (src, dst) in [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")] {
-            let payloads: [&[&'static [u8]]; 3] =
-                [&[], &[b"odd"], &[b"a", b"bcd", b"", b"efghi"]];
+            let payloads: [&[&'static [u8]]; 3] = [&[], &[b"odd"], &[b"a", b"bcd", b"", b"efghi"]];
             for payload in payloads {
                 let (segment, data) = parse(&encode(transmit(src, dst, 7, payload)));
                 assert_eq!(segment.seq, SeqNumber(7));

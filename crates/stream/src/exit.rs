@@ -32,7 +32,8 @@ impl ExitGuard {
         let guard = ExitGuard { shared: Arc::downgrade(shared), thread: Some(thread) };
         GUARDS.with_borrow_mut(|guards| {
             // Stacks that have ended leave no guard behind.
-            guards.retain(|guard| guard.thread.as_ref().is_some_and(|thread| !thread.is_finished()));
+            guards
+                .retain(|guard| guard.thread.as_ref().is_some_and(|thread| !thread.is_finished()));
             guards.push(guard);
         });
     }

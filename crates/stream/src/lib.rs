@@ -61,12 +61,14 @@ mod egress;
 mod error;
 mod exit;
 mod ingress;
+mod inner;
 mod life;
 pub mod net;
 mod options;
 mod shared;
 mod stack;
 mod waiters;
+mod waiting;
 
 pub use ambient::{EnterGuard, Scope};
 pub use builder::StackBuilder;

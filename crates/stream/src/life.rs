@@ -209,7 +209,11 @@ impl Closing {
                 Progress::More
             }
             Step::Forget => {
-                if is_idle { Progress::Over } else { Progress::More }
+                if is_idle {
+                    Progress::Over
+                } else {
+                    Progress::More
+                }
             }
         }
     }

@@ -10,9 +10,7 @@
 //! What packets mean is the engine's business, their bytes `ingress` and `egress`'s, and when to
 //! act without a caller the driver's.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
@@ -24,19 +22,16 @@ use tokio::sync::oneshot;
 use tokio::task::coop;
 use towpath_device::{DeviceStatistics, Tx, TxBatch};
 use towpath_engine::{
-    CloseReason, Config, ConnectionId, Endpoint, Event, Instant, ListenerId, Output, Readiness,
-    SocketError,
+    CloseReason, Config, ConnectionId, Endpoint, Instant, Readiness, SocketError,
 };
 
-use crate::counters::PacketCounters;
 use crate::deadline::Clock;
 use crate::egress::{Egress, Load, Sender, Sending};
 use crate::error::io_error;
-use crate::life::{Closing, Life, ShutdownReport, Soundness};
-use crate::waiters::{Direction, Target, WaiterKey, Waiters};
-
-/// Outputs that one call takes from the engine before it leaves the rest to the driver.
-const OUTPUTS_PER_CALL: usize = 64;
+use crate::inner::{After, Inner};
+use crate::life::{ShutdownReport, Soundness};
+use crate::waiters::{Direction, Target};
+use crate::waiting::Waiting;
 
 /// Which shard of its stack this is. A stack has one; the number is in names that outlive that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,33 +50,6 @@ pub(crate) struct Shared {
     exit_linger: Duration,
 }
 
-/// What the lock protects.
-pub(crate) struct Inner {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) waiters: Waiters,
-    pub(crate) egress: Egress,
-    pub(crate) packets: PacketCounters,
-    pub(crate) life: Life,
-    /// What `shutdown` has to close: the engine lists its connections itself.
-    pub(crate) listeners: Vec<ListenerId>,
-    /// The deadline that the driver's timer is, or is about to be, set to.
-    pub(crate) armed: Instant,
-}
-
-/// What follows a hold of the lock, after it.
-#[derive(Default)]
-pub(crate) struct After {
-    /// To be woken.
-    pub(crate) wake: Vec<Waker>,
-    /// To be dropped.
-    pub(crate) discard: Option<Waker>,
-    /// Whether the driver has something to do.
-    pub(crate) driver: bool,
-    /// The connection that may have something to send now.
-    pub(crate) touched: Option<ConnectionId>,
-    load: Option<Load>,
-}
-
 /// A part in a stack's life: each handle, stream and listener has one. When the last is gone the
 /// driver delivers what was written, and ends.
 pub(crate) struct Lease(Arc<Shared>);
@@ -96,15 +64,7 @@ impl Shared {
     ) -> Shared {
         Shared {
             id: ShardId(0),
-            inner: Mutex::new(Inner {
-                endpoint,
-                waiters: Waiters::default(),
-                egress: Egress::new(config.get_egress_queue()),
-                packets: PacketCounters::default(),
-                life: Life::Running,
-                listeners: Vec::new(),
-                armed: Instant::FAR_FUTURE,
-            }),
+            inner: Mutex::new(Inner::new(endpoint, config.get_egress_queue())),
             tx: RwLock::new(Some(tx)),
             clock,
             driver: AtomicWaker::new(),
@@ -154,6 +114,7 @@ impl Shared {
         let now = self.clock.now();
         let mut after = After { touched, ..After::default() };
         let mut inner = self.inner.lock();
+        let now = inner.not_before(now);
         let result = f(&mut inner, now, &mut after);
         inner.settle(now, &mut after);
         drop(inner);
@@ -177,7 +138,7 @@ impl Shared {
 
     /// Does what follows a hold of the lock.
     pub(crate) fn finish(&self, after: After) {
-        let After { wake, discard, driver, touched: _, load } = after;
+        let After { wake, discard, driver, touched: _, load, garbage } = after;
         if driver {
             self.wake_driver();
         }
@@ -185,6 +146,7 @@ impl Shared {
             waker.wake();
         }
         drop(discard);
+        drop(garbage);
         if let Some(load) = load {
             self.send(Sender::Task, load);
         }
@@ -223,7 +185,9 @@ impl Shared {
         let now = self.clock.now();
         let mut after = After::default();
         let mut inner = self.inner.lock();
+        let now = inner.not_before(now);
         let report = inner.end(now, reason, soundness, &mut after);
+        inner.collect(&mut after);
         let unsent = inner.egress.take_all();
         drop(inner);
         drop(unsent);
@@ -273,7 +237,7 @@ impl Shared {
         let budget = ready!(coop::poll_proceed(cx));
         let mut waker = Some(cx.waker().clone());
         let result = self.call(touched, |inner, now, after| {
-            let result = inner.engine().and_then(|engine| attempt(engine, now));
+            let result = inner.engine_of(target).and_then(|engine| attempt(engine, now));
             if matches!(result, Err(SocketError::WouldBlock))
                 && let Some(waker) = waker.take()
             {
@@ -301,179 +265,7 @@ impl Shared {
     where
         F: FnMut(&mut Endpoint, Instant) -> Result<R, SocketError>,
     {
-        Waiting { shared: self, target, interest, attempt, key: None }
-    }
-}
-
-impl Inner {
-    /// The engine, for calls on what exists.
-    pub(crate) fn engine(&mut self) -> Result<&mut Endpoint, SocketError> {
-        match self.life.error_of_calls() {
-            Some(error) => Err(error),
-            None => Ok(&mut self.endpoint),
-        }
-    }
-
-    /// The engine, to let go of something: as long as its state can be trusted.
-    pub(crate) fn sound_engine(&mut self) -> Option<&mut Endpoint> {
-        match self.life {
-            Life::Ended { soundness: Soundness::Doubtful, .. } => None,
-            _ => Some(&mut self.endpoint),
-        }
-    }
-
-    /// The engine, for calls that begin something new.
-    pub(crate) fn engine_for_new(&mut self) -> Result<&mut Endpoint, SocketError> {
-        match self.life {
-            Life::Running => Ok(&mut self.endpoint),
-            Life::Closing(_) | Life::Ended { .. } => Err(SocketError::NetworkDown),
-        }
-    }
-
-    /// Who ended a connection, and why; none while it lives.
-    pub(crate) fn close_reason(&self, id: ConnectionId) -> Option<CloseReason> {
-        match self.life {
-            Life::Ended { reason, soundness: Soundness::Doubtful } => Some(reason),
-            Life::Ended { reason, soundness: Soundness::Sound } => {
-                Some(self.endpoint.close_reason(id).unwrap_or(reason))
-            }
-            Life::Running | Life::Closing(_) => self.endpoint.close_reason(id),
-        }
-    }
-
-    /// The end of a call: outputs, the driver's deadline, the turn.
-    fn settle(&mut self, now: Instant, after: &mut After) {
-        if self.life.is_ended() {
-            return self.settle_ended(now, after);
-        }
-        if let Some(id) = after.touched {
-            self.pump_connection(id, now, after);
-        } else {
-            self.pump_events(after);
-        }
-        // While the FIFO is full the driver is woken by who makes room.
-        if !self.egress.is_starved() {
-            after.driver |= self.endpoint.is_busy();
-            let deadline = self.endpoint.next_deadline();
-            if deadline < self.armed {
-                self.armed = deadline;
-                after.driver = true;
-            }
-        }
-        after.load = self.egress.claim(Sender::Task);
-    }
-
-    /// Nothing leaves any more, but what a handle lets go is freed.
-    fn settle_ended(&mut self, now: Instant, after: &After) {
-        if let (Some(id), Some(engine)) = (after.touched, self.sound_engine()) {
-            for _ in 0..OUTPUTS_PER_CALL {
-                if let Output::Wait(..) = engine.poll_connection(now, id) {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn pump_connection(&mut self, id: ConnectionId, now: Instant, after: &mut After) {
-        for _ in 0..OUTPUTS_PER_CALL {
-            if !self.egress.has_room() {
-                return self.pump_events(after);
-            }
-            match self.endpoint.poll_connection(now, id) {
-                Output::Transmit(transmit) => self.egress.push(transmit),
-                Output::Event(event) => self.handle_event(event, after),
-                Output::Wait(..) => return,
-            }
-        }
-        after.driver = true;
-    }
-
-    fn pump_events(&mut self, after: &mut After) {
-        for _ in 0..OUTPUTS_PER_CALL {
-            match self.endpoint.poll_event() {
-                Some(event) => self.handle_event(event, after),
-                None => return,
-            }
-        }
-        after.driver = true;
-    }
-
-    /// Takes at most `outputs` outputs of all connections from the engine. Says whether there may
-    /// be more.
-    pub(crate) fn pump_all(
-        &mut self,
-        now: Instant,
-        outputs: usize,
-        after: &mut After,
-    ) -> bool {
-        for _ in 0..outputs {
-            if !self.egress.has_room() {
-                self.pump_events(after);
-                return false;
-            }
-            match self.endpoint.poll(now) {
-                Output::Transmit(transmit) => self.egress.push(transmit),
-                Output::Event(event) => self.handle_event(event, after),
-                Output::Wait(deadline, _) => return deadline <= now,
-            }
-        }
-        true
-    }
-
-    /// Says when the driver has to act by itself, at the latest `until`, and remembers it: a call
-    /// that brings an earlier deadline wakes the driver.
-    pub(crate) fn arm(&mut self, until: Instant) -> Instant {
-        // While the FIFO is full no timer can be served: the device comes first.
-        let deadline = if self.egress.is_starved() {
-            Instant::FAR_FUTURE
-        } else {
-            self.endpoint.next_deadline()
-        };
-        self.armed = deadline.min(until);
-        self.armed
-    }
-
-    fn handle_event(&mut self, event: Event, after: &mut After) {
-        match event {
-            Event::Ready(id, readiness) => {
-                self.waiters.wake(Target::Connection(id), readiness, &mut after.wake);
-            }
-            Event::Incoming(id) => {
-                self.waiters.wake(Target::Listener(id), Readiness::READABLE, &mut after.wake);
-            }
-            Event::Released(id) => {
-                let anything = Direction::Read.interest()
-                    | Direction::Write.interest()
-                    | Readiness::CONNECTED;
-                self.waiters.wake(Target::Connection(id), anything, &mut after.wake);
-            }
-            // The engine and this crate are released together; what is new there is added here.
-            other => debug_assert!(false, "nobody listens to {other:?}"),
-        }
-    }
-
-    /// Ends the stack under the lock; the rest is the caller's, after unlocking.
-    pub(crate) fn end(
-        &mut self,
-        now: Instant,
-        reason: CloseReason,
-        soundness: Soundness,
-        after: &mut After,
-    ) -> Closing {
-        if self.life.is_ended() {
-            return Closing::nothing();
-        }
-        let life = std::mem::replace(&mut self.life, Life::Ended { reason, soundness });
-        let mut closing = match life {
-            Life::Closing(closing) => closing,
-            Life::Running | Life::Ended { .. } => Closing::nothing(),
-        };
-        if soundness == Soundness::Sound {
-            closing.count_resets(self.endpoint.undelivered());
-            self.endpoint.abort_all(now, reason);
-        }
-        self.waiters.wake_all(&mut after.wake);
-        closing
+        Waiting::new(self, target, interest, attempt)
     }
 }
 
@@ -519,57 +311,5 @@ impl std::ops::Deref for Lease {
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
-    }
-}
-
-/// The future of [`Shared::wait`]. Dropping it takes its waker off the list: it has done nothing
-/// unless it returned.
-#[must_use = "futures do nothing unless awaited"]
-pub(crate) struct Waiting<'a, F> {
-    shared: &'a Shared,
-    target: Target,
-    interest: Readiness,
-    attempt: F,
-    key: Option<WaiterKey>,
-}
-
-impl<F, R> Future for Waiting<'_, F>
-where
-    F: FnMut(&mut Endpoint, Instant) -> Result<R, SocketError> + Unpin,
-{
-    type Output = io::Result<R>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        let budget = ready!(coop::poll_proceed(cx));
-        let Waiting { shared, target, interest, attempt, key } = self.get_mut();
-        let mut waker = Some(cx.waker().clone());
-        let result = shared.call(None, |inner, now, after| {
-            let result = inner.engine().and_then(|engine| attempt(engine, now));
-            if matches!(result, Err(SocketError::WouldBlock)) {
-                let Some(waker) = waker.take() else { return result };
-                match key {
-                    Some(key) => after.discard = inner.waiters.refresh(key, waker),
-                    None => *key = Some(inner.waiters.enlist(*target, *interest, waker)),
-                }
-            } else if let Some(key) = key.take() {
-                after.discard = inner.waiters.remove(key);
-            }
-            result
-        });
-        match result {
-            Err(SocketError::WouldBlock) => Poll::Pending,
-            result => {
-                budget.made_progress();
-                Poll::Ready(result.map_err(io_error))
-            }
-        }
-    }
-}
-
-impl<F> Drop for Waiting<'_, F> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            drop(self.shared.look(|inner| inner.waiters.remove(key)));
-        }
     }
 }

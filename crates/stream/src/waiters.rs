@@ -32,12 +32,8 @@ impl Direction {
     /// Any of these ends the wait: an error and the end of a direction make every call return.
     pub(crate) fn interest(self) -> Readiness {
         match self {
-            Direction::Read => {
-                Readiness::READABLE | Readiness::READ_CLOSED | Readiness::ERROR
-            }
-            Direction::Write => {
-                Readiness::WRITABLE | Readiness::WRITE_CLOSED | Readiness::ERROR
-            }
+            Direction::Read => Readiness::READABLE | Readiness::READ_CLOSED | Readiness::ERROR,
+            Direction::Write => Readiness::WRITABLE | Readiness::WRITE_CLOSED | Readiness::ERROR,
         }
     }
 }
@@ -97,8 +93,7 @@ impl Waiters {
         waker: Waker,
     ) -> WaiterKey {
         let next = self.slot(target).head;
-        let node =
-            self.nodes.insert(Node { waker: Some(waker), interest, previous: None, next });
+        let node = self.nodes.insert(Node { waker: Some(waker), interest, previous: None, next });
         if let Some(next) = next {
             self.nodes[next].previous = Some(node);
         }
@@ -172,9 +167,8 @@ impl Waiters {
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
         let slots = self.connections.iter().chain(&self.listeners);
-        let polls = slots.map(|slot| {
-            usize::from(slot.read.is_some()) + usize::from(slot.write.is_some())
-        });
+        let polls =
+            slots.map(|slot| usize::from(slot.read.is_some()) + usize::from(slot.write.is_some()));
         polls.sum::<usize>() + self.nodes.len()
     }
 

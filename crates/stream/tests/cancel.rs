@@ -61,12 +61,9 @@ async fn dropped_reads_peeks_and_waits_lose_no_byte() {
 async fn dropped_writes_have_written_all_or_nothing() {
     let (mut client, mut server) = pair().connect().await;
     let mut written = 0_usize;
-    loop {
-        match timeout(WHILE, client.write(&[1; 5000])).await {
-            Ok(count) => written += count.unwrap(),
-            // The window is full: this write was cancelled, and wrote nothing.
-            Err(_) => break,
-        }
+    // Until the window is full: that write is cancelled, and has written nothing.
+    while let Ok(count) = timeout(WHILE, client.write(&[1; 5000])).await {
+        written += count.unwrap();
     }
     client.shutdown().await.unwrap();
     let mut all = Vec::new();

@@ -173,12 +173,18 @@ async fn packets_of_many_writers_reach_the_device_in_the_order_they_were_made() 
         task.await.unwrap();
     }
     let server = pair.server.counters();
+    for (name, value) in server.iter().filter(|(_, value)| *value > 0) {
+        println!("{name} {value}");
+    }
+    // A timestamp that goes back would show as the second.
+    assert_eq!(server.get("TcpExtPAWSEstab"), Some(0));
     assert_eq!(server.get("TcpExtTCPOFOQueue"), Some(0), "segments arrived out of order");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_peeked_is_still_there_to_be_read() {
-    let (mut client, mut server) = pair().connect().await;
+    let pair = pair();
+    let (mut client, mut server) = pair.connect().await;
     let mut buffer = [0; 16];
     let (peeked, written) = tokio::join!(server.peek(&mut buffer), client.write_all(b"look"));
     written.unwrap();

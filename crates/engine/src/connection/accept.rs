@@ -6,7 +6,7 @@ use towpath_wire::tcp::{Flags, Segment};
 use super::arrive::Step;
 use super::state::StateName;
 use super::{Connection, Context};
-use crate::error::CloseReason;
+use crate::error::{CloseReason, SocketError};
 use crate::instant::Instant;
 use crate::recv::Placement;
 
@@ -81,6 +81,11 @@ impl Connection {
         }
         let reason = match self.state.name() {
             StateName::SynReceived => CloseReason::Refused,
+            StateName::CloseWait => {
+                // All that the peer had to say was read or can be: only writing has failed.
+                self.fail(context, CloseReason::PeerReset, SocketError::BrokenPipe);
+                return Step::Done;
+            }
             // Both sides had closed: nothing is lost by it.
             StateName::Closing | StateName::LastAck | StateName::TimeWait => CloseReason::Closed,
             _ => CloseReason::PeerReset,

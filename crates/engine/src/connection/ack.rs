@@ -61,7 +61,7 @@ impl Connection {
         let mut fin_acknowledged = false;
         let mut acked_bytes = 0;
         if advanced {
-            let acknowledged = self.send.acknowledge(segment.ack);
+            let acknowledged = self.send.acknowledge(segment.ack, context.garbage);
             fin_acknowledged = acknowledged.fin;
             acked_bytes = acknowledged.bytes;
             self.traffic.bytes_acked += acked_bytes;

@@ -33,6 +33,7 @@ use crate::counters::Counters;
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
+use crate::garbage::Garbage;
 use crate::info::TcpInfo;
 use crate::instant::Instant;
 use crate::recovery::Recovery;
@@ -48,6 +49,7 @@ use crate::timestamps::Timestamps;
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
+    pub(crate) garbage: &'a mut Garbage,
     /// The link's MTU, in bytes.
     pub(crate) mtu: usize,
 }
@@ -260,7 +262,7 @@ impl Connection {
         self.state.follow(Transition::End);
         self.syn_sent = None;
         self.timers.stop_all();
-        self.send.clear();
+        self.send.clear(context.garbage);
         self.recovery.clear();
         self.owed = Owed { reset: self.owed.reset, ..Owed::default() };
         self.user.on_end(reason);

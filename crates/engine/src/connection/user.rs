@@ -204,6 +204,10 @@ impl Connection {
     }
 
     fn nothing_to_read(&mut self) -> Result<Chunks, SocketError> {
+        if self.recv.is_fin_received() {
+            // The peer said all it had to say: nothing that came later takes that back.
+            return Ok(Chunks::new());
+        }
         if let Some(error) = self.user.error.take() {
             return Err(error);
         }
@@ -211,7 +215,7 @@ impl Connection {
         if over && !self.user.was_connected {
             return Err(SocketError::NotConnected);
         }
-        if over || self.recv.is_fin_received() || self.user.read_shut {
+        if over || self.user.read_shut {
             return Ok(Chunks::new());
         }
         Err(SocketError::WouldBlock)
@@ -300,7 +304,7 @@ impl Connection {
         self.user.attached = false;
         self.user.news = Readiness::EMPTY;
         let unread = self.recv.readable() > 0;
-        self.recv.clear();
+        self.recv.clear(context.garbage);
         match self.state.name() {
             StateName::Closed => {}
             StateName::SynSent => self.end(context, CloseReason::Aborted),

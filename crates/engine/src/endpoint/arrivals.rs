@@ -147,8 +147,12 @@ impl Endpoint {
         }
         let record = self.remove_half_open(index);
         let handshake = record.handshake(now, &arrival.segment);
-        let mut context =
-            Context { config: &self.config, counters: &mut self.counters, mtu: self.mtu };
+        let mut context = Context {
+            config: &self.config,
+            counters: &mut self.counters,
+            garbage: &mut self.garbage,
+            mtu: self.mtu,
+        };
         let connection =
             Connection::accept(now, &mut context, record.tuple, listener_id, &handshake, options);
         let id = self.add_connection(connection);

@@ -40,6 +40,7 @@ use crate::connection::{Connection, Context};
 use crate::counters::Counters;
 use crate::error::SocketError;
 use crate::event::{ConnectionId, Event, ListenerId};
+use crate::garbage::Garbage;
 use crate::instant::Instant;
 use crate::output::Transmit;
 use crate::secrets::Secrets;
@@ -75,6 +76,7 @@ pub struct Endpoint {
     answers: VecDeque<Transmit>,
     loopback: VecDeque<Transmit>,
     echo: EchoLimit,
+    garbage: Garbage,
 }
 
 /// A connection with what the endpoint keeps of it.
@@ -178,6 +180,7 @@ impl Endpoint {
             events: VecDeque::new(),
             answers: VecDeque::new(),
             loopback: VecDeque::new(),
+            garbage: Garbage::default(),
         }
     }
 
@@ -267,8 +270,12 @@ impl Endpoint {
     ) -> Result<R, SocketError> {
         self.slot(id)?;
         let slot = &mut self.connections[id.index as usize];
-        let mut context =
-            Context { config: &self.config, counters: &mut self.counters, mtu: self.mtu };
+        let mut context = Context {
+            config: &self.config,
+            counters: &mut self.counters,
+            garbage: &mut self.garbage,
+            mtu: self.mtu,
+        };
         let result = act(&mut slot.connection, &mut context);
         if !slot.touched {
             slot.touched = true;

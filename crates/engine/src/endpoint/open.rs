@@ -120,8 +120,12 @@ impl Endpoint {
         let iss = self.secrets.initial_sequence_number(now, &tuple);
         let offset = self.secrets.timestamp_offset(&tuple);
         self.counters.active_opens += 1;
-        let mut context =
-            Context { config: &self.config, counters: &mut self.counters, mtu: self.mtu };
+        let mut context = Context {
+            config: &self.config,
+            counters: &mut self.counters,
+            garbage: &mut self.garbage,
+            mtu: self.mtu,
+        };
         let connection =
             Connection::connect(now, &mut context, tuple, iss, offset, request.options);
         Ok(self.add_connection(connection))

@@ -2,6 +2,7 @@
 
 use super::{Arrival, ArrivalSource, Endpoint, Timed};
 use crate::event::{ConnectionId, Event};
+use crate::garbage::Garbage;
 use crate::instant::Instant;
 use crate::output::{Output, Transmit, TransmitBody};
 
@@ -78,6 +79,12 @@ impl Endpoint {
         self.events.pop_front()
     }
 
+    /// What is done with and waits to be dropped. Take it at the end of each hold of the lock that
+    /// guards the endpoint, and drop it after.
+    pub fn take_garbage(&mut self) -> Garbage {
+        std::mem::take(&mut self.garbage)
+    }
+
     /// When the earliest timer is due; [`Instant::FAR_FUTURE`] if none is armed. It may be a little
     /// early for timers that are far away.
     pub fn next_deadline(&self) -> Instant {
@@ -100,6 +107,7 @@ impl Endpoint {
             let mut context = crate::connection::Context {
                 config: &self.config,
                 counters: &mut self.counters,
+                garbage: &mut self.garbage,
                 mtu: self.mtu,
             };
             let transmit = slot.connection.poll_transmit(now, &mut context)?;

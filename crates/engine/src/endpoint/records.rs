@@ -49,7 +49,8 @@ impl Endpoint {
             if let Some(timer) = slot.timer.take() {
                 self.wheel.remove(timer);
             }
-            self.connections.remove(index as usize);
+            let slot = self.connections.remove(index as usize);
+            self.garbage.add_connection(slot.connection);
             self.events.push_back(Event::Released(id));
             return;
         }
@@ -81,8 +82,12 @@ impl Endpoint {
         let (snd_nxt, recv, timestamps) = slot.connection.time_wait_view();
         let scale = recv.window().scale();
         let record = TimeWait::new(tuple, snd_nxt, recv.nxt(), recv.wnd(), scale, timestamps);
-        let mut context =
-            Context { config: &self.config, counters: &mut self.counters, mtu: self.mtu };
+        let mut context = Context {
+            config: &self.config,
+            counters: &mut self.counters,
+            garbage: &mut self.garbage,
+            mtu: self.mtu,
+        };
         slot.connection.leave_wire(&mut context);
         slot.on_wire = false;
         self.tell_news(id);

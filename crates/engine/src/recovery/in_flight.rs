@@ -11,6 +11,10 @@ use towpath_wire::tcp::SackBlock;
 
 use crate::instant::Instant;
 
+/// Beyond so many ranges a SACK splits no more: what it covers in part counts as not covered. A peer
+/// that reports single bytes costs itself throughput, not us memory (H-02).
+const MAX_RANGES: usize = 16_384;
+
 /// One range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sent {
@@ -49,6 +53,10 @@ pub(crate) struct InFlight {
     sacked: u64,
     /// Lost and not sent again.
     missing: u64,
+    /// Nothing below is missing: where to look for the next.
+    search_from: Option<SeqNumber>,
+    /// Everything below is lost or reported: where marking goes on.
+    marked_to: Option<SeqNumber>,
 }
 
 impl InFlight {
@@ -161,6 +169,11 @@ impl InFlight {
                 index += 1;
                 continue;
             }
+            let in_part = range.start.before(block.left) || range.end.after(block.right);
+            if in_part && self.ranges.len() >= MAX_RANGES {
+                index += 1;
+                continue;
+            }
             if range.start.before(block.left) {
                 self.split(index, block.left);
                 index += 1;
@@ -177,51 +190,85 @@ impl InFlight {
             range.resent = false;
             self.sacked += len;
             news += len;
-            index += 1;
+            index = self.join_sacked(index);
         }
         news
+    }
+
+    /// Makes one range of those reported that touch the one at `index`, so that a report costs what
+    /// is new in it. Returns the index behind.
+    // Implements: H-02
+    fn join_sacked(&mut self, index: usize) -> usize {
+        let mut index = index;
+        if self.ranges.get(index + 1).is_some_and(|next| next.sacked) {
+            self.join(index);
+        }
+        if index > 0 && self.ranges[index - 1].sacked {
+            index -= 1;
+            self.join(index);
+        }
+        index + 1
+    }
+
+    fn join(&mut self, index: usize) {
+        if let Some(next) = self.ranges.remove(index + 1) {
+            let range = &mut self.ranges[index];
+            range.end = next.end;
+            range.sent_at = range.sent_at.max(next.sent_at);
+            range.transmissions = range.transmissions.max(next.transmissions);
+        }
     }
 
     /// Takes for lost what RFC 6675 calls so: more than `threshold` bytes above it are reported, or
     /// `runs` runs of bytes that do not touch.
     // Implements: RFC6675 s4a
     pub(crate) fn mark_lost_below_sacks(&mut self, threshold: u64, runs: usize) -> u64 {
-        if self.sacked == 0 {
-            return 0;
-        }
-        let mut above = self.sacked;
-        let mut runs_above = self.sacked_runs();
-        let mut in_run = false;
+        let Some(boundary) = self.boundary(threshold, runs) else { return 0 };
+        let mut index = self.marked_to.map_or(0, |marked| {
+            self.ranges.partition_point(|range| range.end.at_or_before(marked))
+        });
         let mut newly = 0;
-        for range in &mut self.ranges {
-            if range.sacked {
-                above -= u64::from(range.len());
-                runs_above -= usize::from(!in_run);
-                in_run = true;
-                continue;
-            }
-            in_run = false;
-            if above <= threshold && runs_above < runs {
-                break;
-            }
-            if !range.lost {
+        while let Some(range) = self.ranges.get_mut(index)
+            && range.start.before(boundary)
+        {
+            if !range.sacked && !range.lost {
                 range.lost = true;
                 newly += u64::from(range.len());
+                let start = range.start;
+                self.look_from(start);
             }
+            index += 1;
         }
+        self.marked_to = Some(self.marked_to.map_or(boundary, |marked| marked.max(boundary)));
         self.missing += newly;
         newly
     }
 
-    /// How many runs of reported bytes there are.
-    fn sacked_runs(&self) -> usize {
-        let mut runs = 0;
-        let mut in_run = false;
-        for range in &self.ranges {
-            runs += usize::from(range.sacked && !in_run);
-            in_run = range.sacked;
+    /// Where what is reported above is enough: from the top down, no further than needed.
+    fn boundary(&self, threshold: u64, runs: usize) -> Option<SeqNumber> {
+        let (mut above, mut runs_above) = (0, 0);
+        for range in self.ranges.iter().rev() {
+            if above == self.sacked {
+                return None;
+            }
+            if range.sacked {
+                // Ranges that touch are joined, so each is a run of its own.
+                above += u64::from(range.len());
+                runs_above += 1;
+                if above > threshold || runs_above >= runs {
+                    return Some(range.start);
+                }
+            }
         }
-        runs
+        None
+    }
+
+    /// Something from `start` on is missing.
+    fn look_from(&mut self, start: SeqNumber) {
+        self.search_from = Some(match self.search_from {
+            Some(from) => from.min(start),
+            None => start,
+        });
     }
 
     /// Takes the oldest range for lost, again if it was sent again already.
@@ -232,14 +279,16 @@ impl InFlight {
         }
         range.lost = true;
         range.resent = false;
-        let len = u64::from(range.len());
+        let (start, len) = (range.start, u64::from(range.len()));
         self.missing += len;
+        self.look_from(start);
         len
     }
 
     /// The retransmission timer fired: everything that was not reported is taken for lost.
     pub(crate) fn mark_all_lost(&mut self) {
         self.missing = 0;
+        self.search_from = self.ranges.front().map(|range| range.start);
         for range in self.ranges.iter_mut().filter(|range| !range.sacked) {
             range.lost = true;
             range.resent = false;
@@ -254,14 +303,20 @@ impl InFlight {
             range.sacked = false;
         }
         self.sacked = 0;
+        self.marked_to = None;
     }
 
     /// The first range that is lost and was not sent again.
-    pub(crate) fn next_missing(&self) -> Option<&Sent> {
+    pub(crate) fn next_missing(&mut self) -> Option<Sent> {
         if self.missing == 0 {
             return None;
         }
-        self.ranges.iter().find(|range| range.lost && !range.resent)
+        let from = self
+            .search_from
+            .map_or(0, |from| self.ranges.partition_point(|range| range.end.at_or_before(from)));
+        let found = self.ranges.range(from..).find(|range| range.lost && !range.resent).copied();
+        self.search_from = found.map(|range| range.start);
+        found
     }
 
     pub(crate) fn clear(&mut self) {
@@ -288,6 +343,13 @@ impl InFlight {
         assert_eq!(self.outstanding, sum(&|_| true));
         assert_eq!(self.sacked, sum(&|range| range.sacked));
         assert_eq!(self.missing, sum(&|range| range.lost && !range.resent));
+        let missing = self.ranges.iter().find(|range| range.lost && !range.resent);
+        if let (Some(missing), Some(from)) = (missing, self.search_from) {
+            assert!(from.at_or_before(missing.start), "the search would miss {missing:?}");
+        }
+        for pair in self.ranges.iter().zip(self.ranges.iter().skip(1)) {
+            assert!(!(pair.0.sacked && pair.1.sacked), "reported neighbours are one range");
+        }
     }
 }
 
@@ -351,6 +413,21 @@ mod tests {
         flight.check();
     }
 
+    // Shows: H-02
+    #[test]
+    fn reports_of_single_bytes_do_not_make_ranges_without_end() {
+        let mut flight = InFlight::default();
+        flight.push(Instant::ZERO, UNA, UNA + 100_000);
+        for byte in 0..40_000 {
+            flight.on_sack(block(2 * byte + 1, 2 * byte + 2));
+        }
+        assert!(flight.ranges.len() <= MAX_RANGES + 1, "{}", flight.ranges.len());
+        flight.check();
+        flight.on_sack(block(0, 100_000));
+        assert_eq!((flight.ranges.len(), flight.sacked()), (1, 100_000));
+        flight.check();
+    }
+
     #[test]
     fn a_partial_acknowledgment_splits_and_karn_is_told() {
         let mut flight = ten();
@@ -377,7 +454,7 @@ mod tests {
                     1 => { flight.on_sack(block(at, at + len)); }
                     2 => { flight.mark_lost_below_sacks(u64::from(len), 3); }
                     3 => { flight.mark_all_lost(); }
-                    4 => if let Some(range) = flight.next_missing().copied() {
+                    4 => if let Some(range) = flight.next_missing() {
                         let end = range.start + range.len().min(len);
                         flight.on_resent(Instant::ZERO, range.start, end);
                     },

@@ -166,7 +166,7 @@ impl Recovery {
     }
 
     /// The next range to be sent again, if one is missing.
-    pub(crate) fn next_missing(&self) -> Option<(SeqNumber, u32)> {
+    pub(crate) fn next_missing(&mut self) -> Option<(SeqNumber, u32)> {
         self.flight.next_missing().map(|range| (range.start, range.len()))
     }
 

@@ -119,9 +119,10 @@ impl Assembler {
         out
     }
 
-    /// Forgets everything; offsets go on.
-    pub(crate) fn clear(&mut self) {
-        *self = Assembler { next: self.next, ..Assembler::default() };
+    /// Forgets everything; offsets go on. What was there is returned, to be dropped.
+    pub(crate) fn clear(&mut self) -> Assembler {
+        let empty = Assembler { next: self.next, ..Assembler::default() };
+        std::mem::replace(self, empty)
     }
 
     fn append(&mut self, piece: Bytes) {

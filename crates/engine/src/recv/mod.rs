@@ -25,6 +25,7 @@ use self::sack::{Block, SackReporter};
 use self::window::ReceiveWindow;
 use crate::chunks::Chunks;
 use crate::config::Config;
+use crate::garbage::Garbage;
 use crate::instant::Instant;
 
 /// Linux's TCP_MSS_DEFAULT: the first guess at the size of arriving segments.
@@ -250,8 +251,8 @@ impl RecvSpace {
     }
 
     /// Nobody will read any more.
-    pub(crate) fn clear(&mut self) {
-        self.assembler.clear();
+    pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
+        garbage.add_reassembly(self.assembler.clear());
         self.sack.clear();
     }
 

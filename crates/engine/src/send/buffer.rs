@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use crate::chunks::{Chunks, MAX_CHUNKS};
+use crate::garbage::Garbage;
 
 /// The allocation that small writes share.
 const TAIL_CAPACITY: usize = 4096;
@@ -128,13 +129,15 @@ impl SendBuffer {
     }
 
     /// Forgets everything below `offset`.
-    pub(crate) fn forget_below(&mut self, offset: u64) {
+    pub(crate) fn forget_below(&mut self, offset: u64, garbage: &mut Garbage) {
         let offset = offset.min(self.end);
         if offset > self.end - self.tail.len() as u64 {
             self.freeze_tail();
         }
         while self.chunks.front().is_some_and(|chunk| chunk.end() <= offset) {
-            self.chunks.pop_front();
+            if let Some(chunk) = self.chunks.pop_front() {
+                garbage.add_chunk(chunk.bytes);
+            }
         }
         self.start = self.start.max(offset);
         if self.start == self.end {
@@ -145,9 +148,9 @@ impl SendBuffer {
     }
 
     /// Forgets everything, acknowledged or not.
-    pub(crate) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
         self.freeze_tail();
-        self.forget_below(self.end);
+        self.forget_below(self.end, garbage);
     }
 
     fn freeze_tail(&mut self) {
@@ -178,7 +181,7 @@ mod tests {
         buffer.append_small(b"hello");
         buffer.append(Bytes::from_static(b"world"));
         assert_eq!(buffer.room(), 90);
-        buffer.forget_below(10);
+        buffer.forget_below(10, &mut Garbage::default());
         assert_eq!((buffer.chunks.capacity(), buffer.tail.capacity()), (0, 0));
         assert_eq!(buffer.room(), 100);
     }
@@ -225,7 +228,7 @@ mod tests {
                     let got = buffer.slice(from as u64, len).to_vec();
                     prop_assert_eq!(&got[..], &all[from..to]);
                     let below = buffer.start() + u64::from(forget) % (kept as u64 + 1);
-                    buffer.forget_below(below);
+                    buffer.forget_below(below, &mut Garbage::default());
                     prop_assert_eq!(buffer.len(), all.len() - below as usize);
                 }
             }

@@ -18,6 +18,7 @@ use self::buffer::SendBuffer;
 use self::mss::SendMss;
 pub(crate) use self::plan::{Blocked, Plan};
 use crate::chunks::Chunks;
+use crate::garbage::Garbage;
 use crate::rtt::backed_off;
 
 /// Where the FIN is.
@@ -205,13 +206,13 @@ impl SendSpace {
     }
 
     /// Takes an acknowledgment that `judge` called new.
-    pub(crate) fn acknowledge(&mut self, ack: SeqNumber) -> Acknowledged {
+    pub(crate) fn acknowledge(&mut self, ack: SeqNumber, garbage: &mut Garbage) -> Acknowledged {
         debug_assert!(ack.after(self.una) && ack.at_or_before(self.nxt));
         let before = self.buffer.start();
         let fin = self.fin == Fin::Sent && ack == self.nxt;
         let offset = before.max(self.offset(ack).min(self.buffer.end()));
         self.una = ack;
-        self.buffer.forget_below(offset);
+        self.buffer.forget_below(offset, garbage);
         if self.small_end.before(ack) {
             self.small_end = ack;
         }
@@ -309,8 +310,8 @@ impl SendSpace {
     }
 
     /// Forgets what is buffered: the connection is over.
-    pub(crate) fn clear(&mut self) {
-        self.buffer.clear();
+    pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
+        self.buffer.clear(garbage);
         self.una = self.nxt;
     }
 
@@ -368,7 +369,7 @@ mod tests {
         assert_eq!(send_next(&mut send), Ok((500, true, true)));
         assert_eq!(send_next(&mut send), Err(Blocked::Nothing));
         assert_eq!(send.nxt(), ISS + 1 + 2500 + 1);
-        let acknowledged = send.acknowledge(send.nxt());
+        let acknowledged = send.acknowledge(send.nxt(), &mut Garbage::default());
         assert_eq!(acknowledged, Acknowledged { bytes: 2500, fin: true });
         assert!(send.is_delivered());
     }
@@ -440,7 +441,7 @@ mod tests {
         assert_eq!(send.judge(first), AckKind::Repeated);
         assert_eq!(send.judge(first + 2000), AckKind::New);
         assert_eq!(send.judge(first + 2001), AckKind::Unsent);
-        send.acknowledge(first + 1500);
+        send.acknowledge(first + 1500, &mut Garbage::default());
         assert_eq!(send.judge(first), AckKind::Old);
         assert_eq!(send.judge(first - 2000), AckKind::Ancient);
         assert_eq!(send.buffer().len(), 500);

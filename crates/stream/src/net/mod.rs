@@ -8,6 +8,7 @@
 //! These types translate between tokio's traits and the engine; what a call does to a connection
 //! and what it answers is the engine's.
 
+mod pieces;
 mod split;
 mod split_owned;
 mod tcp_listener;

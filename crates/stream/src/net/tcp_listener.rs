@@ -113,10 +113,7 @@ impl TcpListener {
     }
 
     /// Polls for a connection. The last caller's waker is woken.
-    pub fn poll_accept(
-        &self,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let id = self.id;
         self.lease
             .poll_call(cx, self.target(), Direction::Read, None, |engine, now| {

@@ -130,10 +130,7 @@ impl TcpSocket {
     /// # Cancel safety
     ///
     /// Dropping the future frees the connection and its port.
-    pub fn connect(
-        self,
-        addr: SocketAddr,
-    ) -> impl Future<Output = io::Result<TcpStream>> + use<> {
+    pub fn connect(self, addr: SocketAddr) -> impl Future<Output = io::Result<TcpStream>> + use<> {
         let stack = self.stack();
         async move {
             self.check_family(addr)?;
@@ -158,9 +155,7 @@ impl TcpSocket {
             Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
         let Chosen { local, options, .. } = self.chosen.into_inner();
-        let request = ListenRequest::new(local.unwrap_or(any))
-            .backlog(backlog)
-            .options(options);
+        let request = ListenRequest::new(local.unwrap_or(any)).backlog(backlog).options(options);
         TcpListener::listen(stack.lease(), request)
     }
 

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
 use towpath_engine::{
@@ -24,18 +24,12 @@ use tracing::Span;
 
 use crate::ambient;
 use crate::error::io_error;
+use crate::net::pieces::{Size, copy_to_slices, gather, in_one};
 use crate::net::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf, split, split_owned};
 use crate::options::{self, KeepAlive};
 use crate::shared::{Lease, Shared};
 use crate::stack::resolve;
 use crate::waiters::{Direction, Target};
-
-/// Up to this many bytes are copied under the lock, which costs less than taking it twice.
-const SMALL_WRITE: usize = 512;
-
-/// Most bytes of one write: bounds the copy between two polls and the size of a chunk. A kernel's
-/// socket takes about as much in one call.
-const LARGEST_WRITE: usize = 256 * 1024;
 
 /// Most bytes of one read: bounds the list of chunks that is made under the lock.
 const LARGEST_READ: usize = 1024 * 1024;
@@ -228,10 +222,9 @@ impl TcpStream {
 
     fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<io::Result<()>> {
         let (id, wanted) = (self.id, direction.interest());
-        self.shared()
-            .poll_call(cx, self.target(), direction, None, |engine, _| {
-                is_ready(engine, id, wanted).map(drop)
-            })
+        self.shared().poll_call(cx, self.target(), direction, None, |engine, _| {
+            is_ready(engine, id, wanted).map(drop)
+        })
     }
 
     /// Reads what is there without waiting; `Ok(0)` is the end of the stream.
@@ -548,7 +541,8 @@ impl Drop for TcpStream {
         });
         match reason {
             Some(reason) => tracing::debug!(parent: &self.span, ?reason, "closed"),
-            None => tracing::debug!(parent: &self.span, "let go"),
+            // What was written is still to be acknowledged, or the peer's FIN is to come.
+            None => tracing::debug!(parent: &self.span, reason = "let go", "closed"),
         }
     }
 }
@@ -585,68 +579,6 @@ fn is_ready(
     if readiness.intersects(wanted) { Ok(readiness) } else { Err(SocketError::WouldBlock) }
 }
 
-/// How many bytes are to be written, and in how many steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Size {
-    /// In one: copied under the lock.
-    Small,
-    /// Reserved, copied, committed; at most this many.
-    Large(usize),
-}
-
-impl Size {
-    fn of(bufs: &[IoSlice<'_>]) -> Size {
-        let len = bufs.iter().fold(0_usize, |len, buf| len.saturating_add(buf.len()));
-        if len > SMALL_WRITE { Size::Large(len.min(LARGEST_WRITE)) } else { Size::Small }
-    }
-}
-
-/// A small write in one piece, gathered in `scratch` if it is of several.
-fn in_one<'a>(
-    bufs: &'a [IoSlice<'_>],
-    scratch: &'a mut ArrayVec<u8, SMALL_WRITE>,
-) -> &'a [u8] {
-    if let [only] = bufs {
-        return only;
-    }
-    scratch.extend(bufs.iter().flat_map(|buf| buf.iter().copied()));
-    scratch
-}
-
-/// The first `len` bytes of `bufs` as one chunk.
-fn gather(bufs: &[IoSlice<'_>], len: usize) -> Bytes {
-    let mut data = BytesMut::with_capacity(len);
-    for buf in bufs {
-        let room = len - data.len();
-        data.extend_from_slice(&buf[..room.min(buf.len())]);
-    }
-    data.freeze()
-}
-
-/// Copies chunks to buffers that have room for them.
-fn copy_to_slices(chunks: Chunks, bufs: &mut [IoSliceMut<'_>]) -> usize {
-    let len = chunks.len();
-    let mut places = bufs.iter_mut().map(|buf| &mut buf[..]);
-    let mut place: &mut [u8] = &mut [];
-    for chunk in chunks {
-        let mut rest = &chunk[..];
-        while !rest.is_empty() {
-            if place.is_empty() {
-                match places.next() {
-                    Some(next) => place = next,
-                    None => return len - rest.len(),
-                }
-                continue;
-            }
-            let count = rest.len().min(place.len());
-            let (here, after) = std::mem::take(&mut place).split_at_mut(count);
-            here.copy_from_slice(&rest[..count]);
-            (place, rest) = (after, &rest[count..]);
-        }
-    }
-    len
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -666,41 +598,5 @@ mod tests {
     fn a_stream_is_small() {
         // The lease, the id and the span: what an idle connection costs on this side.
         assert!(size_of::<TcpStream>() <= 64, "{}", size_of::<TcpStream>());
-    }
-
-    #[test]
-    fn writes_are_gathered_in_order_whatever_their_pieces() {
-        let data: Vec<u8> = (0..2000).map(|i| (i % 251) as u8).collect();
-        for total in [0, 1, 511, 512, 513, 2000] {
-            for piece in [1, 7, 512, 2000] {
-                let bufs: Vec<_> = data[..total].chunks(piece).map(IoSlice::new).collect();
-                match Size::of(&bufs) {
-                    Size::Small => {
-                        assert!(total <= SMALL_WRITE);
-                        assert_eq!(in_one(&bufs, &mut ArrayVec::new()), &data[..total]);
-                    }
-                    Size::Large(wanted) => {
-                        assert_eq!(wanted, total);
-                        for len in [1, total / 2, total] {
-                            assert_eq!(gather(&bufs, len), &data[..len]);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn reads_fill_buffers_in_order_whatever_their_pieces() {
-        let data: Vec<u8> = (0..100).collect();
-        for chunk in [1, 3, 100] {
-            let mut chunks = Chunks::new();
-            data.chunks(chunk).for_each(|piece| chunks.push(Bytes::copy_from_slice(piece)));
-            let (mut first, mut empty, mut last) = ([0; 30], [0; 0], [0; 80]);
-            let mut bufs =
-                [&mut first[..], &mut empty[..], &mut last[..]].map(IoSliceMut::new);
-            assert_eq!(copy_to_slices(chunks, &mut bufs), 100);
-            assert_eq!([&first[..], &last[..70]].concat(), data);
-        }
     }
 }

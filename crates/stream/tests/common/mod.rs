@@ -26,7 +26,12 @@ pub fn server_on(device: impl Device) -> StackBuilder {
 }
 
 pub fn client_on(device: impl Device) -> StackBuilder {
-    Stack::builder().device(device).address("10.0.0.2/24").address("fd00::2/64").seed([2; 32])
+    client().device(device)
+}
+
+/// A client's stack without a device.
+pub fn client() -> StackBuilder {
+    Stack::builder().address("10.0.0.2/24").address("fd00::2/64").seed([2; 32])
 }
 
 pub fn pair() -> Pair {
@@ -92,7 +97,8 @@ pub fn payload(len: usize, seed: u64) -> Vec<u8> {
     let mut state = seed;
     let mut data = Vec::with_capacity(len + 8);
     while data.len() < len {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         data.extend_from_slice(&(state >> 16).to_le_bytes()[..6]);
     }
     data.truncate(len);

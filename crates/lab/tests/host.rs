@@ -1,0 +1,319 @@
+//! What concerns the host rather than one connection: addresses that nobody may use, ports, ICMP, and
+//! the loopback.
+
+mod support;
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use support::{accepted, connected, ms, secs};
+use towpath_engine::{Config, ConnectRequest, ListenRequest, SocketError, StateName};
+use towpath_lab::segment::{ack, data, fin, syn, syn_ack};
+use towpath_lab::single::{OURS, PORT, Setup, Single, THEIRS, for_each_client, for_each_server};
+use towpath_wire::{IpHeader, Protocol};
+
+// Shows: 9293 MUST-57, 9293 MUST-63, RFC1122 s3.2.1.3b, RFC1122 s3.2.1.3c, H-28, H-57, H-58
+#[test]
+fn packets_from_and_to_impossible_addresses_are_met_with_silence() {
+    let v4 = [
+        ("10.0.0.2", "10.0.0.255"),
+        ("10.0.0.2", "10.0.0.0"),
+        ("10.0.0.2", "255.255.255.255"),
+        ("10.0.0.2", "224.0.0.1"),
+        ("10.0.0.2", "127.0.0.1"),
+        ("10.0.0.2", "0.0.0.0"),
+        ("10.0.0.2", "10.0.0.77"),
+        ("224.0.0.1", "10.0.0.1"),
+        ("255.255.255.255", "10.0.0.1"),
+        ("10.0.0.255", "10.0.0.1"),
+        ("0.0.0.0", "10.0.0.1"),
+        ("127.0.0.1", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.1"),
+        ("0.1.2.3", "10.0.0.1"),
+    ];
+    let v6 = [
+        ("2001:db8::2", "ff02::1"),
+        ("2001:db8::2", "::1"),
+        ("2001:db8::2", "::"),
+        ("2001:db8::2", "2001:db8::77"),
+        ("ff02::1", "2001:db8::1"),
+        ("::", "2001:db8::1"),
+        ("::1", "2001:db8::1"),
+        ("2001:db8::1", "2001:db8::1"),
+    ];
+    for (ipv6, rows) in [(false, &v4[..]), (true, &v6[..])] {
+        for (src, dst) in rows {
+            let mut single = Single::server(Setup { ipv6, ..Setup::default() });
+            single.listen();
+            for seg in [syn().mss(1000), ack(5, 9), fin(3, 4)] {
+                let mut packet = single.packet(&seg);
+                packet.ip.src = src.parse().unwrap();
+                packet.ip.dst = dst.parse().unwrap();
+                single.inject_packet(packet);
+                assert_eq!(single.take_packets(), [], "{src} > {dst}");
+                assert_eq!(single.census().half_open, 0, "{src} > {dst}");
+            }
+        }
+    }
+}
+
+// Shows: 9293 MUST-46
+#[test]
+fn connects_to_impossible_addresses_are_refused() {
+    let mut single = Single::server(Setup::default());
+    for remote in ["255.255.255.255:80", "224.0.0.1:80", "10.0.0.255:80", "8.8.8.8:80"] {
+        let request = ConnectRequest::new(remote.parse().unwrap());
+        let made = single.call(|endpoint, now| endpoint.connect(now, request));
+        assert_eq!(made, Err(SocketError::NetworkUnreachable), "{remote}");
+    }
+    let request =
+        ConnectRequest::new("10.0.0.2:80".parse().unwrap()).local("10.0.0.9:0".parse().unwrap());
+    let made = single.call(|endpoint, now| endpoint.connect(now, request));
+    assert_eq!(made, Err(SocketError::AddressNotAvailable));
+    assert_eq!(single.census(), towpath_engine::Census::default());
+}
+
+// Shows: H-75, RFC6056 s3.3b
+#[test]
+fn when_all_ports_to_one_destination_are_taken_a_connect_fails() {
+    let config = Config::default().ip_local_port_range((40_000, 40_009));
+    let mut single = Single::client(Setup { config, ..Setup::default() });
+    let remote: SocketAddr = "10.0.0.2:80".parse().unwrap();
+    let mut ports = std::collections::BTreeSet::new();
+    let mut ids = Vec::new();
+    for _ in 0..10 {
+        let id = single
+            .call(|endpoint, now| endpoint.connect(now, ConnectRequest::new(remote)))
+            .unwrap();
+        ports.insert(single.endpoint().local_addr(id).unwrap().port());
+        ids.push(id);
+    }
+    assert_eq!(ports.into_iter().collect::<Vec<_>>(), (40_000..=40_009).collect::<Vec<_>>());
+    let full = single.call(|endpoint, now| endpoint.connect(now, ConnectRequest::new(remote)));
+    assert_eq!(full, Err(SocketError::AddressNotAvailable));
+    // To another destination the ports are free, since no listener and no equal pair is in the way.
+    let other: SocketAddr = "10.0.0.3:80".parse().unwrap();
+    let made = single.call(|endpoint, now| endpoint.connect(now, ConnectRequest::new(other)));
+    assert!(made.is_ok(), "{made:?}");
+    ids.push(made.unwrap());
+    for id in ids {
+        single.abort(id);
+    }
+    single.take_packets();
+    single.finish_empty();
+}
+
+// Shows: RFC6056 s3.3b
+#[test]
+fn the_same_pair_of_ends_cannot_connect_twice() {
+    let mut single = Single::client(Setup::default());
+    let id = single.connect();
+    single.expect(syn());
+    let request = ConnectRequest::new(single.peer()).local(single.local());
+    let twice = single.call(|endpoint, now| endpoint.connect(now, request));
+    assert_eq!(twice, Err(SocketError::AddressInUse));
+    single.expect_state(id, StateName::SynSent);
+}
+
+/// An ICMP error from a router about a segment of ours with this number.
+fn report(single: &Single, kind: u8, code: u8, seq: u32, rest: [u8; 4]) -> bytes::Bytes {
+    let ours = IpHeader {
+        src: single.local().ip(),
+        dst: single.peer().ip(),
+        protocol: Protocol::TCP,
+        hop_limit: 60,
+        dscp: 0,
+        ecn: towpath_wire::ip::Ecn::NotEct,
+        identification: 0,
+        dont_fragment: true,
+        flow_label: 0,
+    };
+    let mut quoted = vec![0; ours.header_len() + 8];
+    ours.emit(8, &mut quoted);
+    let at = ours.header_len();
+    quoted[at..at + 2].copy_from_slice(&single.local().port().to_be_bytes());
+    quoted[at + 2..at + 4].copy_from_slice(&single.peer().port().to_be_bytes());
+    quoted[at + 4..at + 8].copy_from_slice(&single.own_number(seq).0.to_be_bytes());
+    let mut message = vec![kind, code, 0, 0];
+    message.extend_from_slice(&rest);
+    message.extend_from_slice(&quoted);
+    let sum = towpath_wire::checksum::Sum::new().add_bytes(&message).finish();
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let router = IpHeader {
+        src: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254)),
+        dst: single.local().ip(),
+        protocol: Protocol::ICMP,
+        ..ours
+    };
+    let mut packet = vec![0; router.header_len()];
+    router.emit(message.len(), &mut packet);
+    packet.extend_from_slice(&message);
+    packet.into()
+}
+
+// Shows: 9293 SHLD-26
+#[test]
+fn a_connect_to_a_host_that_cannot_be_reached_fails_at_once() {
+    for (code, error) in [
+        (0, SocketError::NetworkUnreachable),
+        (1, SocketError::HostUnreachable),
+        (2, SocketError::ProtocolUnreachable),
+        (3, SocketError::ConnectionRefused),
+    ] {
+        let mut single = Single::client(Setup::default());
+        let id = single.connect();
+        single.expect(syn());
+        let bytes = report(&single, 3, code, 0, [0; 4]);
+        single.inject_bytes(&bytes);
+        let found = single.call(|endpoint, _| endpoint.take_error(id));
+        assert_eq!(found, Some(error), "code {code}");
+    }
+}
+
+// Shows: 9293 MUST-54, 9293 MUST-55, 9293 MUST-56, RFC5927 s4.1, RFC5927 s5.2, H-47
+#[test]
+fn reports_about_an_open_connection_do_not_end_it() {
+    let mut single = Single::client(Setup::default());
+    let id = connected(&mut single);
+    single.write(id, 100);
+    single.expect(data(1, 100, 1));
+    for (kind, code) in (0..16).map(|code| (3, code)).chain([(4, 0), (11, 0), (11, 1), (12, 0)]) {
+        if (kind, code) == (3, 4) {
+            continue;
+        }
+        for seq in [0, 1, 50, 101, 5_000_000] {
+            let bytes = report(&single, kind, code, seq, [0; 4]);
+            single.inject_bytes(&bytes);
+            single.expect_state(id, StateName::Established);
+            single.expect_nothing();
+        }
+    }
+    single.inject(ack(1, 101));
+    single.inject(data(1, 10, 101));
+    single.read(id, 10);
+    single.take_segments();
+}
+
+// Shows: RFC5927 s4.1
+#[test]
+fn a_report_about_a_segment_that_was_never_sent_is_ignored() {
+    let mut single = Single::client(Setup::default());
+    let id = single.connect();
+    single.expect(syn());
+    for seq in [1, 2, 0x8000_0000, u32::MAX] {
+        let bytes = report(&single, 3, 3, seq, [0; 4]);
+        single.inject_bytes(&bytes);
+        single.expect_state(id, StateName::SynSent);
+    }
+}
+
+// Shows: 9293 MUST-47, 9293 SHLD-25
+#[test]
+fn a_soft_report_is_the_error_when_the_connection_times_out() {
+    let mut single = Single::client(Setup::default());
+    let id = connected(&mut single);
+    single.write(id, 100);
+    single.expect(data(1, 100, 1));
+    let bytes = report(&single, 3, 1, 1, [0; 4]);
+    single.inject_bytes(&bytes);
+    single.advance(secs(1100));
+    single.take_segments();
+    single.read_error(id, SocketError::HostUnreachable);
+}
+
+#[test]
+fn a_connection_to_the_host_s_own_address_works_through_the_loopback() {
+    for address in ["127.0.0.1", "10.0.0.1"] {
+        let mut single = Single::server(Setup::default());
+        let here: IpAddr = address.parse().unwrap();
+        let service = SocketAddr::new(here, PORT);
+        let any = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT);
+        let listener = single.listen_with(ListenRequest::new(any));
+        let client = single
+            .call(|endpoint, now| endpoint.connect(now, ConnectRequest::new(service)))
+            .unwrap();
+        single.expect_state(client, StateName::Established);
+        let (server, _) = single.call(|endpoint, now| endpoint.accept(now, listener)).unwrap();
+        single.expect_state(server, StateName::Established);
+        // Both ways, as far as the buffers go, until a megabyte has passed each way.
+        let mut moved = [(client, server, 0_u64, 0_u64), (server, client, 0, 0)];
+        for _ in 0..10_000 {
+            for (from, to, sent, read) in &mut moved {
+                let pattern = if *from == client { OURS } else { THEIRS };
+                if *sent < 1_000_000 {
+                    let text = pattern.bytes(*sent, (1_000_000 - *sent).min(8_000) as usize);
+                    *sent += single
+                        .call(|endpoint, now| {
+                            let room = endpoint.reserve_send(*from, text.len())?;
+                            endpoint.commit_send(now, *from, room, text.slice(..room))?;
+                            Ok::<u64, SocketError>(room as u64)
+                        })
+                        .unwrap_or(0);
+                }
+                if let Ok(chunks) = single.call(|endpoint, now| endpoint.receive(now, *to, 50_000))
+                {
+                    assert_eq!(pattern.first_difference(*read, &chunks.to_vec()), None);
+                    *read += chunks.len() as u64;
+                }
+            }
+            single.advance(ms(1));
+            if moved.iter().all(|(.., read)| *read == 1_000_000) {
+                break;
+            }
+        }
+        assert!(moved.iter().all(|(.., read)| *read == 1_000_000), "{moved:?}");
+        single.close(client);
+        let end = single.call(|endpoint, now| endpoint.receive(now, server, 10)).unwrap();
+        assert!(end.is_empty());
+        single.close(server);
+        single.call(|endpoint, now| endpoint.close_listener(now, listener));
+        single.finish_empty();
+    }
+}
+
+#[test]
+fn a_connect_to_a_closed_port_of_the_host_itself_is_refused() {
+    let mut single = Single::client(Setup::default());
+    let id = single
+        .call(|endpoint, now| {
+            endpoint.connect(now, ConnectRequest::new("127.0.0.1:9".parse().unwrap()))
+        })
+        .unwrap();
+    let error = single.call(|endpoint, _| endpoint.take_error(id));
+    assert_eq!(error, Some(SocketError::ConnectionRefused));
+    single.close(id);
+    single.finish_empty();
+}
+
+#[test]
+fn abort_all_leaves_nothing() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.set_peer_port(50_000);
+        single.inject(syn().mss(1000));
+        single.expect(syn_ack());
+        single.call(|endpoint, now| {
+            endpoint.abort_all(now, towpath_engine::CloseReason::Shutdown);
+        });
+        single.take_packets();
+        single.read_error(id, SocketError::ConnectionAborted);
+        single.close(id);
+        single.finish_empty_with_listener();
+    });
+}
+
+// Shows: H-73
+#[test]
+fn a_clock_that_stands_still_or_jumps_a_month_does_no_harm() {
+    for_each_client(&Config::default(), |single| {
+        let id = connected(single);
+        single.write(id, 100);
+        single.expect(data(1, 100, 1));
+        single.advance(ms(0));
+        single.inject(ack(1, 101));
+        single.advance(secs(30 * 24 * 3600));
+        single.write(id, 100);
+        single.expect(data(101, 100, 1));
+        single.inject(ack(1, 201));
+        single.expect_silence(secs(3600));
+    });
+}
