@@ -45,6 +45,26 @@ fn a_reset_with_text_resets_and_the_text_is_not_delivered() {
     });
 }
 
+// As Linux 6.18: the peer's stream, once whole, is not taken back; only writing has failed.
+// Shows: 9293 MUST-12
+#[test]
+fn after_the_peers_fin_a_reset_leaves_the_end_of_the_stream_and_breaks_the_pipe() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.inject(fin(1, 1).text(b"last words"));
+        single.take_segments();
+        single.inject(rst(12));
+        let read = |single: &mut Single| {
+            single.call(|endpoint, now| endpoint.receive(now, id, 100)).map(|it| it.to_vec())
+        };
+        assert_eq!(read(single), Ok(b"last words".to_vec()));
+        assert_eq!(read(single), Ok(Vec::new()));
+        let write = single.call(|endpoint, now| endpoint.send_small(now, id, b"x"));
+        assert_eq!(write, Err(SocketError::BrokenPipe));
+        assert_eq!(single.endpoint().close_reason(id), Some(CloseReason::PeerReset));
+    });
+}
+
 type Walk = fn(&mut Single) -> ConnectionId;
 
 /// Ways into each synchronized state, with what the engine's next number and ACK then are.

@@ -50,7 +50,7 @@ impl Connection {
         match received.verdict {
             Verdict::InOrder => {}
             Verdict::OutOfOrder => context.counters.ofo_queued += 1,
-            Verdict::Duplicate => context.counters.dsack_sent += u64::from(self.sack),
+            Verdict::Duplicate => context.counters.dsack_sent += u64::from(around.dsack),
             Verdict::OutOfWindow => context.counters.drop_no_buffer += 1,
             Verdict::TooManyPieces => context.counters.ofo_dropped += 1,
         }

@@ -96,6 +96,11 @@ impl TimeWait {
         let len = segment.sequence_len(text_len);
         let last = segment.seq + len;
         if flags.contains(Flags::FIN) && !old && last == self.rcv_nxt {
+            if let (Some(timestamps), Some(option)) =
+                (&mut self.timestamps, segment.options.timestamps)
+            {
+                timestamps.on_segment(now, option.value, segment.seq, self.rcv_nxt);
+            }
             return Disposition::AcknowledgeAndRestart;
         }
         let empty_and_expected = len == 0 && segment.seq == self.rcv_nxt && !old;
@@ -186,6 +191,14 @@ mod tests {
         );
         assert_eq!(judge(&mut record, RCV_NXT, Flags::RST, None), Disposition::Drop);
         assert_eq!(judge(&mut record, RCV_NXT, Flags::ACK, None), Disposition::Drop);
+    }
+
+    #[test]
+    fn the_peers_fin_brings_its_newer_timestamp() {
+        let mut stamped = record(true);
+        judge(&mut stamped, RCV_NXT - 1, Flags::FIN | Flags::ACK, Some(150));
+        let answer = judge(&mut stamped, RCV_NXT - 1000, Flags::SYN, Some(140));
+        assert_eq!(answer, Disposition::Acknowledge, "140 is older than 150");
     }
 
     // Shows: 9293 MAY-2, 9293 SHLD-4
