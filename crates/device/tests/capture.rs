@@ -1,5 +1,7 @@
 //! Captures, read back by a parser that is not ours, and by tshark where there is one.
 
+#[path = "support/skip.rs"]
+mod skip;
 mod support;
 
 use std::io::{self, Write};
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use pcap_parser::traits::PcapNGPacketBlock;
 use pcap_parser::{Block, Linktype, PcapBlockOwned, PcapError, PcapNGReader};
 use pcap_parser::{OptionCode, traits::PcapReaderIterator};
+use skip::skip;
 use support::{batch, halves, numbered, receive_exactly, send_all};
 use towpath_device::pcapng::{Direction, PcapngWriter};
 use towpath_device::{Captured, memory};
@@ -241,9 +244,7 @@ fn tshark_reads_the_same() {
             );
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let required = std::env::var("TOWPATH_REQUIRE").unwrap_or_default();
-            assert!(!required.split([' ', ',']).any(|word| word == "tshark"), "tshark: {error}");
-            eprintln!("SKIPPED (tshark): {error}");
+            skip("tshark", "tshark_reads_the_same", &format!("tshark: {error}: install it"));
         }
         Err(error) => panic!("tshark: {error}"),
     }

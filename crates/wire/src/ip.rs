@@ -128,7 +128,8 @@ pub struct ParsedIp {
     pub fragment: Option<Fragment>,
     /// IPv4 options or IPv6 extension headers stood in the packet.
     pub has_options: bool,
-    /// The sender chose the route: IPv4 LSRR or SSRR, or an IPv6 routing header of type 0.
+    /// The sender chose the route: IPv4 LSRR or SSRR, or an IPv6 routing header of type 0 that has
+    /// segments left.
     pub source_routed: bool,
 }
 
@@ -172,7 +173,7 @@ impl IpHeader {
         match packet.first().map(|first| first >> 4) {
             None => Err(Malformed::Truncated),
             Some(4) => ipv4::parse(packet, verify),
-            Some(6) => ipv6::parse(packet),
+            Some(6) => ipv6::parse(packet, ipv6::Purpose::Receive),
             Some(_) => Err(Malformed::IpVersion),
         }
     }

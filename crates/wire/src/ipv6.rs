@@ -30,14 +30,23 @@ const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const DESTINATION_OPTIONS: u8 = 60;
 
+/// What a packet is read for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    /// To act on it: what a receiver has to discard is refused.
+    Receive,
+    /// To say something about it, discarded or not: only the layout has to be right.
+    Report,
+}
+
 // Implements: RFC8200 s3
-pub(crate) fn parse(packet: &[u8]) -> Result<ParsedIp, Malformed> {
+pub(crate) fn parse(packet: &[u8], purpose: Purpose) -> Result<ParsedIp, Malformed> {
     let view = Ipv6Packet::new(packet).ok_or(Malformed::Truncated)?;
     let end = HEADER_LEN + usize::from(view.get_payload_length());
     let body = packet.get(HEADER_LEN..end).ok_or(Malformed::TotalLength)?;
-    let chain = Chain::walk(view.get_next_header().0, body)?;
+    let chain = Chain::walk(view.get_next_header().0, body, purpose)?;
     let traffic_class = view.get_traffic_class();
-    if let Some(fragment) = chain.fragment {
+    if let (Some(fragment), Purpose::Receive) = (chain.fragment, purpose) {
         // The whole packet's payload length counts the headers before the fragment header as well.
         let unfragmentable = chain.len - FragmentPacket::minimum_packet_size();
         fragment.check(body.len() - chain.len, MAX_LENGTH - unfragmentable)?;
@@ -100,7 +109,7 @@ impl Chain {
     /// Walks from `first`, the next header of the IPv6 header, over `body`, everything behind that
     /// header.
     // Implements: RFC8200 s4a, RFC8200 s4.4, RFC8200 s4.5d, H-53
-    pub(crate) fn walk(first: u8, body: &[u8]) -> Result<Chain, Malformed> {
+    pub(crate) fn walk(first: u8, body: &[u8], purpose: Purpose) -> Result<Chain, Malformed> {
         let mut chain = Chain {
             len: 0,
             protocol: Protocol(first),
@@ -114,12 +123,12 @@ impl Chain {
             if headers > MAX_EXTENSION_HEADERS {
                 return Err(Malformed::ExtensionHeaders);
             }
-            chain.step(body)?;
+            chain.step(body, purpose)?;
         }
         Ok(chain)
     }
 
-    fn step(&mut self, body: &[u8]) -> Result<(), Malformed> {
+    fn step(&mut self, body: &[u8], purpose: Purpose) -> Result<(), Malformed> {
         let rest = body.get(self.len..).ok_or(Malformed::ExtensionHeaders)?;
         let view = ExtensionPacket::new(rest).ok_or(Malformed::ExtensionHeaders)?;
         let length = match self.protocol.0 {
@@ -131,16 +140,28 @@ impl Chain {
         if self.len + length > MAX_EXTENSION_BYTES {
             return Err(Malformed::ExtensionHeaders);
         }
+        if purpose == Purpose::Receive {
+            self.check(header)?;
+        }
         match self.protocol.0 {
-            HOP_BY_HOP if self.len != 0 => return Err(Malformed::ExtensionOrder),
-            HOP_BY_HOP | DESTINATION_OPTIONS => check_options(header.get(2..).unwrap_or_default())?,
-            ROUTING => self.source_routed |= is_type_0_route(header)?,
-            _ => self.fragment = fragment(header)?,
+            ROUTING => self.source_routed |= route(header)? == Route::Type0,
+            FRAGMENT => self.fragment = fragment(header)?,
+            _ => {}
         }
         self.protocol_at = HEADER_LEN + self.len;
         self.protocol = Protocol(view.get_next_header().0);
         self.len += length;
         Ok(())
+    }
+
+    /// Whether `header`, the next one, leaves the packet fit to be received.
+    fn check(&self, header: &[u8]) -> Result<(), Malformed> {
+        match self.protocol.0 {
+            HOP_BY_HOP if self.len != 0 => Err(Malformed::ExtensionOrder),
+            HOP_BY_HOP | DESTINATION_OPTIONS => check_options(header.get(2..).unwrap_or_default()),
+            ROUTING if route(header)? == Route::Unknown => Err(Malformed::RoutingHeader),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -168,15 +189,25 @@ fn check_options(mut options: &[u8]) -> Result<(), Malformed> {
     }
 }
 
-/// Type 0 is reported whatever it has left (RFC 5095 deprecates it); of the other types, all
-/// unknown here, a header without segments left is skipped.
-fn is_type_0_route(header: &[u8]) -> Result<bool, Malformed> {
+/// What a routing header asks of the node that the packet was sent to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Route {
+    /// Nothing: no segments are left, so a header of any type is passed over.
+    Ends,
+    /// To send the packet on by the sender's list. RFC 5095 deprecates it; whether the packet is
+    /// dropped and how that is counted is the stack's to say, as with an IPv4 source route.
+    Type0,
+    /// Something that is not known here.
+    Unknown,
+}
+
+fn route(header: &[u8]) -> Result<Route, Malformed> {
     let view = RoutingPacket::new(header).ok_or(Malformed::ExtensionHeaders)?;
-    match (view.get_routing_type(), view.get_segments_left()) {
-        (0, _) => Ok(true),
-        (_, 0) => Ok(false),
-        _ => Err(Malformed::RoutingHeader),
-    }
+    Ok(match (view.get_routing_type(), view.get_segments_left()) {
+        (_, 0) => Route::Ends,
+        (0, _) => Route::Type0,
+        _ => Route::Unknown,
+    })
 }
 
 fn fragment(header: &[u8]) -> Result<Option<Fragment>, Malformed> {
@@ -198,7 +229,9 @@ fn fragment(header: &[u8]) -> Result<Option<Fragment>, Malformed> {
 /// Where in the packet the number of its upper protocol stands: what an "unrecognized next header"
 /// points at. Of a packet that cannot be walked, the field in the IPv6 header.
 pub(crate) fn upper_protocol_at(packet: &[u8]) -> usize {
-    let chain = Ipv6Packet::new(packet)
-        .and_then(|view| Chain::walk(view.get_next_header().0, packet.get(HEADER_LEN..)?).ok());
+    let chain = Ipv6Packet::new(packet).and_then(|view| {
+        let body = packet.get(HEADER_LEN..)?;
+        Chain::walk(view.get_next_header().0, body, Purpose::Report).ok()
+    });
     chain.map_or(NEXT_HEADER_AT, |chain| chain.protocol_at)
 }

@@ -89,7 +89,8 @@ impl TunConfig {
         self
     }
 
-    /// How many packets the kernel queues towards us. 10,000 unless set.
+    /// How many packets the kernel queues towards us. 10,000 unless set. Where the kernel does not
+    /// let us set it, there is a [warning](super::TunDevice::warnings).
     #[must_use]
     pub fn tx_queue_len(mut self, packets: u32) -> Self {
         self.tx_queue_len = packets;

@@ -125,6 +125,11 @@ impl Step {
             (Self::Framing, _) => format!(
                 "another program uses {name} with packet headers: stop it, or choose another name"
             ),
+            (Self::TxQueueLen(packets), _) => {
+                format!(
+                    "until then bursts may be lost: ip link set dev {name} txqueuelen {packets}"
+                )
+            }
             (Self::Mtu(_), libc::EINVAL) => "give an MTU between 68 and 65535".into(),
             (Self::Address(address, _), libc::EACCES | libc::EAFNOSUPPORT | libc::ENODEV)
                 if address.is_ipv6() =>

@@ -14,8 +14,10 @@
 //! * Offloads that an earlier program left on the interface would give us segments with partial
 //!   checksums and nothing that says so: they are turned off, and the framing is checked.
 //!
-//! Duplicate address detection needs no care: the kernel skips it on an interface without
-//! link-layer addresses, so an IPv6 address is usable at once.
+//! Two things the kernel does from a work queue, a moment after it was asked, and opening waits for
+//! them. It skips duplicate address detection on an interface without link-layer addresses, but
+//! only then may a program bind to an IPv6 address. And it lets packets to an existing interface
+//! when it has noticed the carrier that a reader brings.
 
 mod buffer;
 mod config;
@@ -70,8 +72,13 @@ pub enum TunOrigin {
 impl TunDevice {
     /// Opens the interface: attaches to it when it exists, creates it when it does not.
     ///
-    /// Creating takes CAP_NET_ADMIN. Attaching to an interface that was made for this user
+    /// Creating takes CAP_NET_ADMIN over the network namespace: root has it, and so has the root of
+    /// a user namespace with a network of its own (`unshare --user --map-root-user --net`), provided
+    /// that it may read and write `/dev/net/tun`. Attaching to an interface that was made for this user
     /// (`ip tuntap add ... user USER`) takes no privilege.
+    ///
+    /// Blocks the thread, for milliseconds as a rule and seconds at worst, until the interface passes
+    /// packets and the kernel's side of it has its addresses.
     ///
     /// # Errors
     ///

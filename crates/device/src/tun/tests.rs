@@ -1,8 +1,6 @@
 //! TUN interfaces for real: each test runs in a network namespace of its own.
-//!
-//! A test starts itself again under `unshare --net`; the child does the work and cannot touch the
-//! machine's interfaces. Where that is not possible the test says so and passes, unless the
-//! variable `TOWPATH_REQUIRE` contains the word `netns`.
+
+mod namespace;
 
 use std::fs;
 use std::future::poll_fn;
@@ -15,58 +13,17 @@ use bytes::Bytes;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
+use self::namespace::{
+    NETWORK_AS_NOBODY, USER_AND_NETWORK, USER_AND_NETWORK_AS_NOBODY, in_namespace, in_namespace_as,
+};
 use super::{TunConfig, TunDevice, TunError, TunOrigin};
 use crate::{Device, Rx, RxBatch, Tx, TxBatch, TxPacket};
 
-const IN_NAMESPACE: &str = "TOWPATH_DEVICE_TEST_IN_NAMESPACE";
 const PATIENCE: Duration = Duration::from_secs(10);
 const KERNEL_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OURS_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 const KERNEL_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 const OURS_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2);
-
-/// Runs `body` in a new network namespace, as this test's own child process. `name` is the test
-/// function's.
-fn in_namespace(name: &str, body: impl AsyncFnOnce()) {
-    in_namespace_as(&[], name, body);
-}
-
-fn in_namespace_as(through: &[&str], name: &str, body: impl AsyncFnOnce()) {
-    if std::env::var_os(IN_NAMESPACE).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        return runtime.block_on(body());
-    }
-    if let Err(reason) = namespaces_work(through) {
-        let required = std::env::var("TOWPATH_REQUIRE").unwrap_or_default();
-        assert!(!required.split([' ', ',']).any(|word| word == "netns"), "netns: {reason}");
-        eprintln!("SKIPPED (netns): {reason}");
-        return;
-    }
-    let test = format!("tun::tests::{name}");
-    let output = Command::new("unshare")
-        .arg("--net")
-        .args(through)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &test, "--nocapture"])
-        .env(IN_NAMESPACE, "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{test} in its namespace:\n{text}"
-    );
-}
-
-fn namespaces_work(through: &[&str]) -> Result<(), String> {
-    crate::sys::open_tun().map_err(|error| format!("/dev/net/tun: {error}"))?;
-    let probe = Command::new("unshare").arg("--net").args(through).args(["ip", "link"]).output();
-    match probe {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-        Err(error) => Err(format!("unshare(1): {error}")),
-    }
-}
 
 fn ip(arguments: &str) {
     let output = Command::new("ip").args(arguments.split(' ')).output().unwrap();
@@ -164,29 +121,65 @@ async fn exchange(rx: &mut dyn Rx, tx: &dyn Tx, kernel: IpAddr, ours: IpAddr, pa
 #[test]
 fn the_kernel_reaches_us_and_we_reach_the_kernel_over_ipv4_and_ipv6() {
     in_namespace("the_kernel_reaches_us_and_we_reach_the_kernel_over_ipv4_and_ipv6", async || {
-        let device = TunDevice::open(created("tow0")).unwrap();
-        assert_eq!((device.origin(), device.name()), (TunOrigin::Created, "tow0"));
-        assert_eq!(device.capabilities().mtu, 1500);
-        assert_eq!(device.warnings(), Vec::<String>::new());
-        let line = link_line("tow0");
-        for part in ["mtu 1500", "qlen 10000", "UP", "192.0.2.1/24", "2001:db8::1/64"] {
-            assert!(line.contains(part), "{part} in {line}");
-        }
+        created_and_used(created("tow0"), 1500).await
+    });
+}
 
-        let (mut rx, tx) = halves(device);
-        for length in [0, 1, 100, 1400] {
-            let payload = vec![length as u8; length];
-            exchange(&mut *rx, &*tx, KERNEL_V4.into(), OURS_V4.into(), &payload).await;
-            exchange(&mut *rx, &*tx, KERNEL_V6.into(), OURS_V6.into(), &payload).await;
-        }
-        let statistics = tx.statistics();
-        assert_eq!((statistics.tx_packets, statistics.tx_dropped), (8, 0));
-        assert!(statistics.rx_packets >= 8 && statistics.rx_errors == 0, "{statistics:?}");
+#[test]
+fn the_root_of_a_user_namespace_creates_and_uses_an_interface() {
+    in_namespace_as(
+        USER_AND_NETWORK,
+        "the_root_of_a_user_namespace_creates_and_uses_an_interface",
+        async || created_and_used(created("tow0").mtu(1400), 1400).await,
+    );
+}
 
-        drop(rx);
-        assert!(exists("tow0"), "one half keeps the interface");
-        drop(tx);
-        assert!(!exists("tow0"), "a created interface vanishes with its last half");
+#[test]
+fn any_user_creates_and_uses_an_interface_in_a_user_namespace_of_their_own() {
+    in_namespace_as(
+        USER_AND_NETWORK_AS_NOBODY,
+        "any_user_creates_and_uses_an_interface_in_a_user_namespace_of_their_own",
+        async || created_and_used(created("tow0").mtu(1400), 1400).await,
+    );
+}
+
+async fn created_and_used(config: TunConfig, mtu: usize) {
+    let device = TunDevice::open(config).unwrap();
+    assert_eq!((device.origin(), device.name()), (TunOrigin::Created, "tow0"));
+    assert_eq!(device.capabilities().mtu, mtu);
+    assert_eq!(device.warnings(), Vec::<String>::new());
+    let line = link_line("tow0");
+    for part in [&format!("mtu {mtu} "), "qlen 10000", "UP", "192.0.2.1/24", "2001:db8::1/64"] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+
+    let (mut rx, tx) = halves(device);
+    for length in [0, 1, 100, 1300] {
+        let payload = vec![length as u8; length];
+        exchange(&mut *rx, &*tx, KERNEL_V4.into(), OURS_V4.into(), &payload).await;
+        exchange(&mut *rx, &*tx, KERNEL_V6.into(), OURS_V6.into(), &payload).await;
+    }
+    let statistics = tx.statistics();
+    assert_eq!((statistics.tx_packets, statistics.tx_dropped), (8, 0));
+    assert!(statistics.rx_packets >= 8 && statistics.rx_errors == 0, "{statistics:?}");
+
+    drop(rx);
+    assert!(exists("tow0"), "one half keeps the interface");
+    drop(tx);
+    assert!(!exists("tow0"), "a created interface vanishes with its last half");
+}
+
+#[test]
+fn an_ipv6_address_is_usable_as_soon_as_the_device_is_open() {
+    in_namespace("an_ipv6_address_is_usable_as_soon_as_the_device_is_open", async || {
+        let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        for round in 0..20 {
+            let config = created("tow0").address(link_local.into(), 64);
+            let config = if round % 2 == 0 { config } else { config.down() };
+            let device = TunDevice::open(config).unwrap();
+            std::net::UdpSocket::bind((KERNEL_V6, 0)).unwrap();
+            assert_eq!(device.warnings(), Vec::<String>::new());
+        }
     });
 }
 
@@ -284,6 +277,20 @@ fn an_existing_interface_of_many_queues_is_used_and_left_as_it_was() {
     });
 }
 
+#[test]
+fn what_the_kernel_sends_as_soon_as_we_are_attached_arrives() {
+    in_namespace("what_the_kernel_sends_as_soon_as_we_are_attached_arrives", async || {
+        ip("tuntap add dev tow0 mode tun");
+        ip("addr add 192.0.2.1/24 dev tow0");
+        ip("link set dev tow0 up");
+        for round in 0..100_u8 {
+            let device = TunDevice::open(TunConfig::new("tow0")).unwrap();
+            let (mut rx, tx) = halves(device);
+            exchange(&mut *rx, &*tx, KERNEL_V4.into(), OURS_V4.into(), &[round]).await;
+        }
+    });
+}
+
 async fn uses_and_leaves(make: &str) {
     ip(make);
     ip("link set dev tow0 mtu 1400 txqueuelen 1234");
@@ -323,7 +330,34 @@ fn a_foreign_interface_that_will_lose_packets_is_warned_of() {
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(warnings[0].contains("ip link set dev tow0 up"), "{warnings:?}");
         assert!(warnings[1].contains("queues only 500 packets"), "{warnings:?}");
+        drop(device);
+
+        ip("link set dev tow0 txqueuelen 1000 up");
+        let device = TunDevice::open(TunConfig::new("tow0")).unwrap();
+        assert_eq!(device.warnings(), Vec::<String>::new());
     });
+}
+
+#[test]
+fn where_the_queue_cannot_be_set_the_interface_is_used_with_a_warning() {
+    in_namespace(
+        "where_the_queue_cannot_be_set_the_interface_is_used_with_a_warning",
+        async || {
+            crate::sys::refuse_netlink().unwrap();
+            let device = TunDevice::open(created("tow0")).unwrap();
+            assert_eq!(
+                device.warnings(),
+                [
+                    "setting the transmit queue of tow0 to 10000 packets: Address family not supported by \
+              protocol (EAFNOSUPPORT): until then bursts may be lost: \
+              ip link set dev tow0 txqueuelen 10000"
+                ]
+            );
+            let (mut rx, tx) = halves(device);
+            exchange(&mut *rx, &*tx, KERNEL_V4.into(), OURS_V4.into(), b"v4").await;
+            exchange(&mut *rx, &*tx, KERNEL_V6.into(), OURS_V6.into(), b"v6").await;
+        },
+    );
 }
 
 // Shows: I-34
@@ -369,8 +403,8 @@ fn a_failure_names_its_remedy_and_leaves_nothing_behind() {
 
 #[test]
 fn a_user_without_privilege_is_told_what_to_do() {
-    const NOBODY: [&str; 3] = ["setpriv", "--reuid=65534", "--clear-groups"];
-    in_namespace_as(&NOBODY, "a_user_without_privilege_is_told_what_to_do", async || {
+    let name = "a_user_without_privilege_is_told_what_to_do";
+    in_namespace_as(NETWORK_AS_NOBODY, name, async || {
         let descriptors = open_descriptors();
         let error = TunDevice::open(TunConfig::new("tow0")).unwrap_err();
         let TunError::Step { error: reason, .. } = &error else { panic!("{error:?}") };

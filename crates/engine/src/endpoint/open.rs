@@ -72,7 +72,7 @@ impl ListenRequest {
 }
 
 impl Endpoint {
-    /// Begins a connection: its SYN leaves with the next poll. [`Readiness::CONNECTED`] tells when
+    /// Begins a connection: its SYN leaves with the next poll. [`CONNECTED`](crate::Readiness::CONNECTED) tells when
     /// it is complete or has failed; [`take_error`](Endpoint::take_error) tells which.
     ///
     /// # Errors

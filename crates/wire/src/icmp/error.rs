@@ -6,6 +6,7 @@
 
 use super::{HEADER_LEN, v4, v6, write};
 use crate::ip::{HeaderChecksum, IpHeader, MIN_MTU_V6, Protocol};
+use crate::ipv6::Purpose;
 use crate::{ipv4, ipv6};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -66,20 +67,29 @@ pub fn emit_error(kind: ErrorKind, original_packet: &[u8], src: IpAddr, dst: IpA
 /// Whether a host may answer `original_packet` with this error at all.
 ///
 /// It may not if the packet is an ICMP error itself, a fragment other than the first, comes from an
-/// address that is not one host's, or goes to many; "packet too big" and "unrecognized option"
-/// (code 2) may answer an IPv6 multicast. A packet that cannot be read is not answered either.
-// Implements: RFC1122 s3.2.2, RFC4443 s2.4a
+/// address that is not one host's, or goes to many. Two errors may answer an IPv6 multicast: "packet
+/// too big", and the parameter problem of code 2 if the option type that it points at asks for it
+/// with the top bits 10. An IPv6 packet may be reported that no receiver acts on, because of an
+/// option or a routing header; one whose upper protocol cannot be found is not answered.
+// Implements: RFC1122 s3.2.2, RFC4443 s2.4a, RFC8200 s4.2
 pub fn may_report(kind: ErrorKind, original_packet: &[u8]) -> bool {
-    let Ok(original) = IpHeader::parse(original_packet, HeaderChecksum::Trusted) else {
+    let original = match original_packet.first().map(|first| first >> 4) {
+        Some(6) => ipv6::parse(original_packet, Purpose::Report),
+        _ => IpHeader::parse(original_packet, HeaderChecksum::Trusted),
+    };
+    let Ok(original) = original else {
         return false;
     };
     let IpHeader { src, dst, protocol, .. } = original.header;
     let later_fragment = original.fragment.is_some_and(|fragment| fragment.offset != 0);
     let many_may_be_answered = dst.is_ipv6()
-        && matches!(
-            kind,
-            ErrorKind::PacketTooBig { .. } | ErrorKind::ParameterProblem { code: 2, .. }
-        );
+        && match kind {
+            ErrorKind::PacketTooBig { .. } => true,
+            ErrorKind::ParameterProblem { code: v6::UNRECOGNIZED_OPTION, pointer } => {
+                reports_even_to_many(original_packet, pointer)
+            }
+            _ => false,
+        };
     let icmp_type = || original_packet.get(original.payload.start).copied();
     let about_an_error = match protocol {
         Protocol::ICMP => icmp_type() != Some(v4::ECHO_REQUEST),
@@ -92,6 +102,13 @@ pub fn may_report(kind: ErrorKind, original_packet: &[u8]) -> bool {
         && !about_an_error
         && is_one_host(src)
         && (!is_many_hosts(dst) || many_may_be_answered)
+}
+
+/// Whether the IPv6 option type at `pointer` demands a report wherever the packet goes (RFC 8200
+/// section 4.2, RFC 4443 section 2.4 e.3); the top bits 11 demand one only if it goes to one host.
+fn reports_even_to_many(packet: &[u8], pointer: u32) -> bool {
+    let option = usize::try_from(pointer).ok().and_then(|at| packet.get(at));
+    option.is_some_and(|kind| kind >> 6 == 0b10)
 }
 
 fn is_one_host(src: IpAddr) -> bool {
@@ -125,13 +142,11 @@ fn error_fields_v4(kind: ErrorKind) -> (u8, u8, [u8; 4]) {
 }
 
 fn error_fields_v6(kind: ErrorKind, original_packet: &[u8]) -> (u8, u8, u32) {
-    const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
-
     match kind {
         ErrorKind::PortUnreachable => (v6::UNREACHABLE, 4, 0),
         ErrorKind::ProtocolUnreachable => {
             let pointer = ipv6::upper_protocol_at(original_packet);
-            (v6::PARAMETER_PROBLEM, UNRECOGNIZED_NEXT_HEADER, pointer as u32)
+            (v6::PARAMETER_PROBLEM, v6::UNRECOGNIZED_NEXT_HEADER, pointer as u32)
         }
         ErrorKind::PacketTooBig { mtu } => (v6::PACKET_TOO_BIG, 0, mtu),
         ErrorKind::TimeExceeded => (v6::TIME_EXCEEDED, 0, 0),

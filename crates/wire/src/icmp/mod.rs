@@ -35,6 +35,9 @@ mod v6 {
     pub(super) const PACKET_TOO_BIG: u8 = 2;
     pub(super) const TIME_EXCEEDED: u8 = 3;
     pub(super) const PARAMETER_PROBLEM: u8 = 4;
+    /// Codes of "parameter problem".
+    pub(super) const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
+    pub(super) const UNRECOGNIZED_OPTION: u8 = 2;
     /// Types below are errors.
     pub(super) const FIRST_INFORMATIONAL: u8 = 128;
     pub(super) const ECHO_REQUEST: u8 = 128;
@@ -339,7 +342,8 @@ impl Quoted {
         if view.get_version() != 6 {
             return None;
         }
-        let chain = ipv6::Chain::walk(view.get_next_header().0, body).ok()?;
+        let first = view.get_next_header().0;
+        let chain = ipv6::Chain::walk(first, body, ipv6::Purpose::Receive).ok()?;
         if chain.fragment.is_some() {
             return None;
         }

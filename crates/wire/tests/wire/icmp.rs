@@ -9,8 +9,13 @@ use towpath_wire::checksum::{Sum, pseudo_header};
 use towpath_wire::icmp::{
     ErrorKind, IcmpMessage, MAX_ERROR_V4, Quoted, UnreachableCode, emit_error, may_report,
 };
-use towpath_wire::ip::MIN_MTU_V6;
+use towpath_wire::ip::{HeaderChecksum, MIN_MTU_V6};
 use towpath_wire::{IpHeader, Malformed, Protocol, SeqNumber};
+
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const FRAGMENT: u8 = 44;
+const DESTINATION: u8 = 60;
 
 type Addresses = (IpAddr, IpAddr);
 
@@ -326,13 +331,104 @@ fn some_packets_are_never_answered_with_an_error() {
         ("from broadcast", port, tcp(v4([255; 4], peer)), false),
         ("to an IPv6 group", port, tcp(v6("2001:db8::1", "ff02::1")), false),
         ("too big for an IPv6 group", too_big, tcp(v6("2001:db8::1", "ff02::1")), true),
-        ("a bad option to an IPv6 group", option, tcp(v6("2001:db8::1", "ff02::1")), true),
+        (
+            "an option that is none, to an IPv6 group",
+            option,
+            tcp(v6("2001:db8::1", "ff02::1")),
+            false,
+        ),
         ("too big, from nowhere", too_big, tcp(v6("::", "ff02::1")), false),
         ("from an IPv6 group", port, tcp(v6("ff02::1", "2001:db8::1")), false),
         ("garbage", port, vec![0; 40], false),
         ("nothing", port, vec![], false),
     ];
     for (name, kind, packet, expected) in rows {
+        assert_eq!(may_report(kind, &packet), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_option_to_a_group_is_reported_if_its_type_asks_for_it() {
+    // Shows: RFC8200 s4.2, RFC4443 s2.4a
+    let one = V6.1;
+    let many = IpAddr::V6("ff02::1".parse().expect("an address"));
+    let option = |pointer| ErrorKind::ParameterProblem { code: 2, pointer };
+    // Where the option's type stands.
+    let at = 42;
+    for (kind, to_many) in [(0x9e, true), (0xbf, true), (0xde, false)] {
+        for first in [HOP_BY_HOP, DESTINATION] {
+            for (dst, expected) in [(one, true), (many, to_many)] {
+                let about = |upper, rest: &[u8]| {
+                    let header =
+                        IpHeader { protocol: Protocol(first), ..tcp_header_to((V6.0, dst)) };
+                    let extension = [upper, 0, kind, 4, 1, 2, 3, 4];
+                    packet_bytes(&header, &[&extension, rest].concat())
+                };
+                let packet = about(6, &[7; 20]);
+                let name = format!("option {kind:#x} behind {first} to {dst}");
+                assert_eq!(may_report(option(at), &packet), expected, "{name}");
+
+                let to_a_group = dst == many;
+                // What the pointer names decides: here a length, payload, and nothing twice.
+                for pointer in [at + 1, at + 20, 1 << 20, u32::MAX] {
+                    let seen = may_report(option(pointer), &packet);
+                    assert_eq!(seen, !to_a_group, "{name}, pointer {pointer}");
+                }
+                // Code 1 has no such leave, nor has an error about an error.
+                let code_1 = ErrorKind::ParameterProblem { code: 1, pointer: at };
+                assert_eq!(may_report(code_1, &packet), !to_a_group, "{name}");
+                assert!(!may_report(option(at), &about(58, &[1, 0, 0, 0, 0, 0, 0, 0])), "{name}");
+                assert!(!may_report(option(at), &about(HOP_BY_HOP, &[])), "{name}: cut short");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_makes_an_ipv6_packet_unfit_to_receive_does_not_hide_what_it_is() {
+    // Shows: RFC8200 s4.4, RFC8200 s4a
+    let parameter = |code, pointer| ErrorKind::ParameterProblem { code, pointer };
+    let with = |first, body: &[u8]| {
+        packet_bytes(&IpHeader { protocol: Protocol(first), ..tcp_header_to(V6) }, body)
+    };
+    let tcp = [7; 8];
+    let rows = [
+        (
+            "an unknown routing type with segments left",
+            parameter(0, 42),
+            with(ROUTING, &[&[6, 0, 99, 1, 0, 0, 0, 0], &tcp[..]].concat()),
+            true,
+        ),
+        (
+            "the same before an ICMPv6 error",
+            parameter(0, 42),
+            with(ROUTING, &[58, 0, 99, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]),
+            false,
+        ),
+        (
+            "hop by hop in the wrong place",
+            parameter(1, 40),
+            with(
+                DESTINATION,
+                &[&[0, 0, 1, 4, 0, 0, 0, 0, 6, 0, 1, 4, 0, 0, 0, 0], &tcp[..]].concat(),
+            ),
+            true,
+        ),
+        (
+            "a first fragment of 9 bytes",
+            parameter(0, 4),
+            with(FRAGMENT, &[6, 0, 0, 1, 0, 0, 0, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7]),
+            true,
+        ),
+        (
+            "a later fragment of 9 bytes",
+            parameter(0, 4),
+            with(FRAGMENT, &[6, 0, 0, 9, 0, 0, 0, 1, 7, 7, 7, 7, 7, 7, 7, 7, 7]),
+            false,
+        ),
+    ];
+    for (name, kind, packet, expected) in rows {
+        assert!(IpHeader::parse(&packet, HeaderChecksum::Verify).is_err(), "{name}");
         assert_eq!(may_report(kind, &packet), expected, "{name}");
     }
 }

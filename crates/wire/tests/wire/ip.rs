@@ -284,7 +284,13 @@ fn ipv6_extension_headers_are_walked_to_the_upper_layer() {
         ("destination options of 24 bytes", vec![(DESTINATION, options_of(3))], 64, false),
         ("routing of unknown type, none left", vec![(ROUTING, routing(99, 0))], 48, false),
         ("routing of type 0", vec![(ROUTING, routing(0, 1))], 48, true),
-        ("routing of type 0, none left", vec![(ROUTING, routing(0, 0))], 48, true),
+        ("routing of type 0, none left", vec![(ROUTING, routing(0, 0))], 48, false),
+        (
+            "routing of type 0, none left behind one with a segment left",
+            vec![(ROUTING, routing(0, 1)), (ROUTING, routing(0, 0))],
+            56,
+            true,
+        ),
         (
             "all of them",
             vec![
@@ -295,7 +301,7 @@ fn ipv6_extension_headers_are_walked_to_the_upper_layer() {
                 (DESTINATION, options_of(1)),
             ],
             88,
-            true,
+            false,
         ),
     ];
     for (name, chain, upper_at, source_routed) in rows {

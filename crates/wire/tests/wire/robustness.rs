@@ -27,6 +27,7 @@ fn read_as_everything(bytes: &[u8]) {
     }
     Options::parse(bytes);
     may_report(ErrorKind::PortUnreachable, bytes);
+    may_report(ErrorKind::ParameterProblem { code: 2, pointer: 42 }, bytes);
 }
 
 fn read_upper(upper: &[u8], src: IpAddr, dst: IpAddr) {

@@ -1,10 +1,13 @@
 //! The kernel's interface calls: the only `unsafe` code of Towpath.
 //!
 //! Typed wrappers around the ioctls of netdevice(7) and of the TUN driver
-//! (Documentation/networking/tuntap.rst), and nothing above them: what is called in which order,
+//! (Documentation/networking/tuntap.rst), with `netlink` for what they cannot do, and nothing above
+//! them: what is called in which order,
 //! and what a failure means to a person, is decided in [`tun`](crate::tun). Each call takes
 //! borrowed descriptors and gives owned ones, so a failure leaves nothing open.
 #![allow(unsafe_code)]
+
+mod netlink;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -105,7 +108,7 @@ pub(crate) struct Control {
 
 impl Control {
     pub(crate) fn open() -> io::Result<Self> {
-        Ok(Self { socket: datagram_socket(libc::AF_INET)? })
+        Ok(Self { socket: datagram_socket(libc::AF_INET, 0)? })
     }
 
     /// The index of the interface, if there is one of this name.
@@ -117,6 +120,10 @@ impl Control {
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn existing_index(&self, name: &str) -> io::Result<c_int> {
+        self.index(name)?.ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))
     }
 
     pub(crate) fn mtu(&self, name: &str) -> io::Result<c_int> {
@@ -140,14 +147,17 @@ impl Control {
         Ok(unsafe { request.ifr_ifru.ifru_mtu })
     }
 
-    pub(crate) fn set_tx_queue_len(&self, name: &str, packets: c_int) -> io::Result<()> {
-        let mut request = request(name)?;
-        request.ifr_ifru.ifru_mtu = packets;
-        self.ask(libc::SIOCSIFTXQLEN, &mut request)
+    pub(crate) fn set_tx_queue_len(&self, name: &str, packets: u32) -> io::Result<()> {
+        netlink::set_tx_queue_len(self.existing_index(name)?, packets)
     }
 
     pub(crate) fn is_up(&self, name: &str) -> io::Result<bool> {
         Ok(self.flags(name)? & libc::IFF_UP as c_short != 0)
+    }
+
+    /// Whether the interface is up and the kernel passes packets to it.
+    pub(crate) fn is_running(&self, name: &str) -> io::Result<bool> {
+        Ok(self.flags(name)? & libc::IFF_RUNNING as c_short != 0)
     }
 
     pub(crate) fn set_up(&self, name: &str) -> io::Result<()> {
@@ -187,15 +197,12 @@ impl Control {
     }
 
     fn add_v6(&self, name: &str, address: Ipv6Addr, prefix: u8) -> io::Result<()> {
-        let Some(index) = self.index(name)? else {
-            return Err(io::Error::from_raw_os_error(libc::ENODEV));
-        };
         let mut request = libc::in6_ifreq {
             ifr6_addr: libc::in6_addr { s6_addr: address.octets() },
             ifr6_prefixlen: u32::from(prefix),
-            ifr6_ifindex: index,
+            ifr6_ifindex: self.existing_index(name)?,
         };
-        let socket = datagram_socket(libc::AF_INET6)?;
+        let socket = datagram_socket(libc::AF_INET6, 0)?;
         let argument: *mut c_void = (&raw mut request).cast();
         // SAFETY: on an IPv6 socket SIOCSIFADDR reads one `in6_ifreq`, which `request` is, and
         // keeps no pointer to it.
@@ -214,9 +221,11 @@ fn netmask(prefix: u8) -> Ipv4Addr {
     Ipv4Addr::from(u32::MAX.checked_shl(host_bits).unwrap_or(0))
 }
 
-fn datagram_socket(family: c_int) -> io::Result<OwnedFd> {
+/// A socket that never blocks.
+fn datagram_socket(family: c_int, protocol: c_int) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     // SAFETY: socket(2) takes three integers.
-    let fd = unsafe { libc::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let fd = unsafe { libc::socket(family, kind, protocol) };
     check(fd)?;
     // SAFETY: the call succeeded, so `fd` is open and nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -266,6 +275,40 @@ pub(crate) fn leave_offloads_on(name: &str) -> io::Result<()> {
     check(unsafe {
         libc::ioctl(tun.as_raw_fd(), libc::TUNSETOFFLOAD, libc::TUN_F_CSUM as libc::c_ulong)
     })
+}
+
+/// Refuses netlink sockets to this thread from now on, and to the programs that it starts, as a
+/// sandbox does that allows Internet sockets only.
+#[cfg(test)]
+pub(crate) fn refuse_netlink() -> io::Result<()> {
+    // Where `seccomp_data` has the number of the call and (the low half of) its first argument.
+    const CALL_AT: u32 = 0;
+    const FIRST_ARGUMENT_AT: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
+    let instruction = |code: u32, skip_unless_equal: u8, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: skip_unless_equal,
+        k,
+    };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let answer = libc::BPF_RET | libc::BPF_K;
+    let mut program = [
+        instruction(load, 0, CALL_AT),
+        instruction(compare, 3, libc::SYS_socket as u32),
+        instruction(load, 0, FIRST_ARGUMENT_AT),
+        instruction(compare, 1, libc::AF_NETLINK as u32),
+        instruction(answer, 0, libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT as u32),
+        instruction(answer, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    let (on, off): (libc::c_ulong, libc::c_ulong) = (1, 0);
+    // SAFETY: PR_SET_NO_NEW_PRIVS takes integers.
+    check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, on, off, off, off) })?;
+    let mode = libc::c_ulong::from(libc::SECCOMP_MODE_FILTER);
+    // SAFETY: PR_SET_SECCOMP with this mode reads one `sock_fprog`, which `program` is, and the
+    // instructions that it points at, an array of that length; it keeps no pointer to them.
+    check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, &raw const program) })
 }
 
 #[cfg(test)]
