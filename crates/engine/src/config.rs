@@ -214,6 +214,19 @@ impl Config {
         if self.rto_min.is_zero() || self.rto_min > self.rto_max {
             return contradiction("want 0 < tcp_rto_min_us <= tcp_rto_max_ms");
         }
+        if self.rto_max < Duration::from_secs(1) || self.rto_max > Duration::from_secs(120) {
+            return contradiction("tcp_rto_max_ms: 1000 to 120000, as Linux");
+        }
+        let retries = [
+            self.tcp_syn_retries,
+            self.tcp_syn_linear_timeouts,
+            self.tcp_synack_retries,
+            self.tcp_retries2,
+            self.tcp_orphan_retries,
+        ];
+        if retries.iter().any(|retries| *retries > 127) {
+            return contradiction("retries and time-outs: at most 127");
+        }
         if self.ip_default_ttl == 0 {
             return contradiction("ip_default_ttl: a packet with TTL 0 is never sent (RFC 1122)");
         }
@@ -415,6 +428,9 @@ mod tests {
             ("tcp_wmem", "0 1 2"),
             ("ip_local_port_range", "5 4"),
             ("tcp_rto_min_us", "200000000"),
+            ("tcp_rto_max_ms", "18446744073709551615"),
+            ("tcp_rto_max_ms", "999"),
+            ("tcp_syn_retries", "4294967295"),
             ("ip_default_ttl", "0"),
             ("towpath.initial_window", "0"),
             ("towpath.egress_queue", "0"),

@@ -71,6 +71,9 @@ counters! {
     abort_on_data, "TcpExtTCPAbortOnData";
     /// Connections given up after too many time-outs.
     abort_on_timeout, "TcpExtTCPAbortOnTimeout";
+    /// Connections whose socket was closed, and which ended before all that was written was
+    /// acknowledged.
+    orphans_failed, "TowpathOrphansFailed";
     /// Echo requests answered.
     echo_replies, "IcmpOutEchoReps";
     /// Echo requests not answered: too many a second.

@@ -6,6 +6,8 @@
 //! nanosecond. Each level up has slots 64 times as long, whose entries cascade down when their time
 //! comes near.
 
+use core::cell::Cell;
+
 use crate::instant::Instant;
 
 const TICK_BITS: u32 = 20;
@@ -40,6 +42,8 @@ pub(crate) struct Wheel<K> {
     /// Ticks that have passed: no armed timer lies before.
     elapsed: u64,
     armed: usize,
+    /// The answer of `next_wakeup`, while it holds: it is asked far more often than it changes.
+    wakeup: Cell<Option<Instant>>,
 }
 
 impl<K: Copy> Wheel<K> {
@@ -51,6 +55,7 @@ impl<K: Copy> Wheel<K> {
             occupied: [0; LEVELS],
             elapsed: 0,
             armed: 0,
+            wakeup: Cell::new(None),
         }
     }
 
@@ -83,6 +88,9 @@ impl<K: Copy> Wheel<K> {
         self.nodes[index as usize].deadline = deadline;
         self.link(index);
         self.armed += 1;
+        if self.wakeup.get().is_some_and(|wakeup| deadline < wakeup) {
+            self.wakeup.set(None);
+        }
         TimerId(index)
     }
 
@@ -94,6 +102,9 @@ impl<K: Copy> Wheel<K> {
         }
         self.unlink(id.0);
         let node = &mut self.nodes[id.0 as usize];
+        if node.level > 0 || self.wakeup.get().is_some_and(|wakeup| node.deadline <= wakeup) {
+            self.wakeup.set(None);
+        }
         node.key = None;
         node.next = self.free;
         self.free = id.0;
@@ -108,6 +119,9 @@ impl<K: Copy> Wheel<K> {
     /// Takes one timer that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
         let now_tick = tick(now);
+        if self.wakeup.get().is_some_and(|wakeup| wakeup <= now) {
+            self.wakeup.set(None);
+        }
         loop {
             let Some((level, slot, start)) = self.first_slot() else {
                 self.elapsed = self.elapsed.max(now_tick);
@@ -138,6 +152,13 @@ impl<K: Copy> Wheel<K> {
 
     /// When to call `pop_due` next: exact for timers that are near, a little early for others.
     pub(crate) fn next_wakeup(&self) -> Option<Instant> {
+        if self.wakeup.get().is_none() {
+            self.wakeup.set(self.find_wakeup());
+        }
+        self.wakeup.get()
+    }
+
+    fn find_wakeup(&self) -> Option<Instant> {
         let (level, slot, start) = self.first_slot()?;
         if level > 0 {
             return Some(Instant::from_nanos(start << TICK_BITS));
@@ -293,6 +314,7 @@ mod tests {
                 }
                 prop_assert_eq!(wheel.len(), list.len());
                 let earliest = list.iter().map(|(deadline, ..)| *deadline).min();
+                prop_assert_eq!(wheel.next_wakeup(), wheel.find_wakeup());
                 match (wheel.next_wakeup(), earliest) {
                     (None, None) => {}
                     (Some(wakeup), Some(earliest)) => prop_assert!(wakeup <= earliest),

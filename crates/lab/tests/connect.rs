@@ -205,3 +205,20 @@ fn a_syn_ack_that_comes_again_is_acknowledged() {
         single.take_segments();
     });
 }
+
+// Shows: RFC9293 s3.10.7.3d
+#[test]
+fn text_with_the_answer_to_crossing_syns_is_delivered_whole() {
+    for_each_client(&Config::default(), |single| {
+        let id = single.connect();
+        single.take_segments();
+        single.inject(syn().mss(1000));
+        single.take_segments();
+        let mut answer = syn_ack().mss(1000);
+        answer = answer.text(b"0123456789");
+        single.inject(answer);
+        let read = single.call(|endpoint, now| endpoint.receive(now, id, 100));
+        assert_eq!(read.map(|it| it.to_vec()), Ok(b"0123456789".to_vec()));
+        single.expect(ack(1, 11));
+    });
+}

@@ -402,3 +402,20 @@ fn a_syn_repeated_a_hundred_times_at_one_instant_is_not_answered_a_hundred_times
         assert!(answers <= 2, "{answers} SYN-ACKs at one instant");
     });
 }
+
+// Shows: RFC6298 s3a
+#[test]
+fn a_syn_ack_that_was_sent_twice_gives_no_round_trip_time_without_an_echo() {
+    for_each_server(&Config::default(), |single| {
+        let listener = single.listen();
+        single.inject(syn().mss(1000));
+        single.expect(syn_ack());
+        single.advance(ms(900));
+        single.inject(syn().mss(1000));
+        single.expect(syn_ack());
+        single.advance(ms(10));
+        single.inject(ack(1, 1));
+        let id = single.accept(listener);
+        assert_eq!(single.endpoint().info(id).unwrap().rtt, None);
+    });
+}

@@ -65,6 +65,38 @@ fn after_the_peers_fin_a_reset_leaves_the_end_of_the_stream_and_breaks_the_pipe(
     });
 }
 
+// Shows: 9293 MUST-12
+#[test]
+fn a_reset_in_last_ack_is_no_orderly_end() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.inject(fin(1, 1));
+        single.take_segments();
+        single.write(id, 500);
+        single.shutdown(id);
+        single.take_segments();
+        single.expect_state(id, StateName::LastAck);
+        single.inject(rst(2));
+        assert_eq!(single.endpoint().close_reason(id), Some(CloseReason::PeerReset));
+    });
+}
+
+// Linux resets here too: the peer would wait for ever for what was thrown away.
+// Shows: 9293 SHLD-3
+#[test]
+fn an_abort_in_last_ack_that_loses_text_says_so() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.inject(fin(1, 1));
+        single.take_segments();
+        single.write(id, 500);
+        single.shutdown(id);
+        single.take_segments();
+        single.call(|endpoint, now| endpoint.abort(now, id));
+        single.expect(rst_ack(502, 2));
+    });
+}
+
 type Walk = fn(&mut Single) -> ConnectionId;
 
 /// Ways into each synchronized state, with what the engine's next number and ACK then are.

@@ -86,8 +86,8 @@ impl Connection {
                 self.fail(context, CloseReason::PeerReset, SocketError::BrokenPipe);
                 return Step::Done;
             }
-            // Both sides had closed: nothing is lost by it.
-            StateName::Closing | StateName::LastAck | StateName::TimeWait => CloseReason::Closed,
+            // RFC 1337: a reset must not cut TIME-WAIT short.
+            StateName::TimeWait => return Step::Done,
             _ => CloseReason::PeerReset,
         };
         self.end(context, reason);

@@ -1,5 +1,7 @@
 //! A segment arrives: RFC 9293 section 3.10.7.4, its steps in its order.
 
+use towpath_wire::tcp::Flags;
+
 use super::state::StateName;
 use super::{Connection, Context};
 use crate::endpoint::Arrival;
@@ -40,7 +42,7 @@ impl Connection {
         context: &mut Context<'_>,
         arrival: Arrival,
     ) -> Step {
-        let Arrival { segment, payload, gso_size, .. } = arrival;
+        let Arrival { mut segment, payload, gso_size, .. } = arrival;
         let text_len = payload.len();
         let is = |step: Step| step == Step::Done;
 
@@ -60,6 +62,11 @@ impl Connection {
         // Fifth, the ACK field.
         if is(self.check_ack(now, context, &segment, text_len)) {
             return Step::Done;
+        }
+        if segment.flags.contains(Flags::SYN) {
+            // The SYN-ACK of crossing SYNs: its text begins behind the SYN.
+            segment.flags = segment.flags.without(Flags::SYN);
+            segment.seq += 1;
         }
         self.note_timestamp(now, &segment);
         self.on_alive(now);

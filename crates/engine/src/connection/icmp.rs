@@ -13,6 +13,11 @@ use super::{Connection, Context};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 
+/// Linux's `min_pmtu`: smaller reports are not believed.
+const MIN_PATH_MTU_V4: u32 = 552;
+/// RFC 8200 section 5.
+const MIN_PATH_MTU_V6: u32 = 1280;
+
 /// An ICMP error about one of our packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IcmpError {
@@ -84,14 +89,35 @@ impl Connection {
     pub(crate) fn handle_icmp_error(&mut self, context: &mut Context<'_>, error: &IcmpError) {
         let seq = error.quoted.seq;
         let plausible = seq.at_or_after(self.send.una()) && seq.before(self.send.nxt());
-        let IcmpErrorKind::Unreachable(cause) = error.kind else { return };
         if !plausible {
             return;
         }
+        let cause = match error.kind {
+            IcmpErrorKind::Unreachable(cause) => cause,
+            IcmpErrorKind::PacketTooBig { mtu } => return self.lower_path_mtu(mtu),
+            IcmpErrorKind::Other => return,
+        };
         if self.state.name() == StateName::SynSent {
             self.fail(context, CloseReason::Icmp { from: error.from }, cause);
         } else {
             self.user.soft_error = Some(cause);
+        }
+    }
+
+    /// A link of the path carries less (RFC 1191, RFC 8201). What is outstanding is cut smaller when
+    /// it is sent again; nothing makes the path's MTU grow again yet.
+    // Implements: H-46, RFC9293 s3.8.1
+    fn lower_path_mtu(&mut self, mtu: u32) {
+        let floor = if self.tuple.remote_ip.is_ipv4() { MIN_PATH_MTU_V4 } else { MIN_PATH_MTU_V6 };
+        // Below the floor nobody's link is: a lie, or a router older than RFC 1191 (0).
+        let before = self.send.segment_size();
+        if mtu < floor || !self.send.lower_path_mtu(mtu) {
+            return;
+        }
+        let after = self.send.segment_size();
+        if after < before {
+            self.congestion.controller_mut().on_mss_change(after);
+            self.recovery.on_too_big();
         }
     }
 }

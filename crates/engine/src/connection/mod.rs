@@ -259,6 +259,9 @@ impl Connection {
         if matches!(from, StateName::SynSent | StateName::SynReceived) {
             context.counters.attempt_fails += 1;
         }
+        if !self.is_attached() && reason != CloseReason::Closed && self.is_undelivered() {
+            context.counters.orphans_failed += 1;
+        }
         self.state.follow(Transition::End);
         self.syn_sent = None;
         self.timers.stop_all();
@@ -294,10 +297,15 @@ impl Connection {
 
     /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back.
     fn grow_send_buffer(&mut self, config: &Config) {
-        let wanted = self.congestion.controller().window().saturating_mul(2);
-        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-        let limit = self.user.options.send_buffer.unwrap_or(config.tcp_wmem.max);
-        let capacity = self.send.buffer().capacity().max(wanted).min(limit);
+        let sizes = config.tcp_wmem;
+        let capacity = match self.user.options.send_buffer {
+            Some(size) => size.clamp(sizes.min, sizes.max),
+            None => {
+                let wanted = self.congestion.controller().window().saturating_mul(2);
+                let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+                self.send.buffer().capacity().max(wanted).min(sizes.max)
+            }
+        };
         self.send.buffer_mut().set_capacity(capacity);
     }
 

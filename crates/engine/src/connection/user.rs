@@ -54,7 +54,7 @@ pub struct SocketOptions {
     pub keepalive: Option<KeepAlive>,
     /// IP_TTL or IPV6_UNICAST_HOPS; the stack's default if `None`.
     pub ttl: Option<u8>,
-    /// SO_SNDBUF, in bytes of payload; grown as needed if `None`.
+    /// SO_SNDBUF, in bytes of payload, held within `tcp_wmem`; grown as needed if `None`.
     pub send_buffer: Option<usize>,
 }
 
@@ -151,6 +151,7 @@ impl Connection {
         self.user.options = options;
         self.send.set_nodelay(options.nodelay);
         self.grow_send_buffer(context.config);
+        self.check_room();
         if keep_alive_changed && self.state.is_synchronized() {
             self.keep_alive_probes = 0;
             self.arm_keep_alive(now);
@@ -224,12 +225,13 @@ impl Connection {
     /// Charges room for a write; the bytes follow with `commit_send`.
     pub(crate) fn reserve_send(&mut self, wanted: usize) -> Result<usize, SocketError> {
         self.check_writable()?;
-        let granted = self.send.buffer_mut().reserve(wanted);
-        if granted == 0 && wanted > 0 {
+        // A large write does not begin with a few bytes: each grant becomes a chunk, and a segment
+        // carries only so many.
+        if self.send.buffer().room() < wanted.min(SMALL_WRITE) {
             self.user.wants_room = true;
             return Err(SocketError::WouldBlock);
         }
-        Ok(granted)
+        Ok(self.send.buffer_mut().reserve(wanted))
     }
 
     /// Appends what was reserved.
@@ -237,13 +239,22 @@ impl Connection {
         self.send.buffer_mut().release(reserved);
         self.check_writable()?;
         debug_assert!(data.len() <= reserved);
+        let short = data.len() < reserved;
         self.send.buffer_mut().append(data);
+        if short {
+            self.check_room();
+        }
         Ok(())
     }
 
     /// Appends a copy of a few bytes, as many as there is room for.
     pub(crate) fn send_small(&mut self, data: &[u8]) -> Result<usize, SocketError> {
-        let granted = self.reserve_send(data.len().min(SMALL_WRITE))?;
+        self.check_writable()?;
+        let granted = self.send.buffer_mut().reserve(data.len().min(SMALL_WRITE));
+        if granted == 0 && !data.is_empty() {
+            self.user.wants_room = true;
+            return Err(SocketError::WouldBlock);
+        }
         self.send.buffer_mut().release(granted);
         self.send.buffer_mut().append_small(&data[..granted]);
         Ok(granted)
@@ -310,7 +321,8 @@ impl Connection {
             StateName::SynSent => self.end(context, CloseReason::Aborted),
             _ if unread => {
                 context.counters.abort_on_close += 1;
-                self.abort(context);
+                self.owed.reset = Some(Reset::Active);
+                self.end(context, CloseReason::Aborted);
             }
             _ if self.user.options.zero_linger => self.abort(context),
             _ => {
@@ -321,7 +333,8 @@ impl Connection {
         }
     }
 
-    /// Resets the connection.
+    /// Resets the connection. RFC 9293 sends no reset in CLOSING and LAST-ACK; as on Linux one goes
+    /// there too if something that was written is thereby lost, or the peer would wait for it.
     // Implements: RFC9293 s3.10.5
     pub(crate) fn abort(&mut self, context: &mut Context<'_>) {
         let needs_reset = matches!(
@@ -332,7 +345,9 @@ impl Connection {
                 | StateName::FinWait2
                 | StateName::CloseWait
         );
-        if needs_reset {
+        let loses = matches!(self.state.name(), StateName::Closing | StateName::LastAck)
+            && self.send.buffer().len() > 0;
+        if needs_reset || loses {
             self.owed.reset = Some(Reset::Active);
         }
         self.end(context, CloseReason::Aborted);

@@ -330,14 +330,12 @@ impl Endpoint {
         if !self.may_arrive(ip.src, ip.dst, ArrivalSource::Device) {
             return;
         }
-        if !self.echo.admit(now) {
+        if !self.echo.admit(now) || self.answers.len() >= MAX_ANSWERS {
             self.counters.echo_limited += 1;
             return;
         }
         self.counters.echo_replies += 1;
         let reply = echo::reply(&ip, self.config.ip_default_ttl, ident, seq, data);
-        if self.answers.len() < MAX_ANSWERS {
-            self.answers.push_back(reply);
-        }
+        self.answers.push_back(reply);
     }
 }

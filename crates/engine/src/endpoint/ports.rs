@@ -102,9 +102,9 @@ impl Ports {
         let hash = secrets.port_offset(local, remote.0, remote.1);
         let offset = hash as u32;
         let index = (hash >> 32) as usize % TABLE_SIZE;
-        let start = offset.wrapping_add(self.next[index]);
+        let start = offset.wrapping_add(self.next[index]) % count;
         for step in 0..count {
-            let port = first + (start.wrapping_add(step) % count) as u16;
+            let port = first + ((start + step) % count) as u16;
             if is_free(self, port) {
                 // A small random stride keeps the next choice from being told by this one.
                 let stride = 1 + (secrets.next_number() % 8) as u32;

@@ -32,7 +32,10 @@ pub(crate) struct SynReceived {
     last_answer: Instant,
     /// When something out of place was last answered (RFC 5961 section 7).
     last_challenge: Option<Instant>,
-    retransmissions: u32,
+    /// Time-outs: what the interval doubles by.
+    timeouts: u32,
+    /// SYN-ACKs sent, for whatever reason.
+    answers: u32,
     /// The window that the SYN-ACK offered.
     window: u16,
 }
@@ -84,23 +87,24 @@ impl SynReceived {
             created_at: now,
             last_answer: now,
             last_challenge: None,
-            retransmissions: 0,
+            timeouts: 0,
+            answers: 0,
             window: negotiate::receive_window(config, mss).syn_field(),
         }
     }
 
     /// When the SYN-ACK is due again.
     pub(crate) fn deadline(&self, config: &Config) -> Instant {
-        self.last_answer + backed_off(INITIAL_RTO, self.retransmissions, config.rto_max)
+        self.last_answer + backed_off(INITIAL_RTO, self.timeouts, config.rto_max)
     }
 
     /// Nothing answered in time: whether to send the SYN-ACK again.
     // Implements: H-26
     pub(crate) fn on_timeout(&mut self, config: &Config) -> bool {
-        if self.retransmissions >= config.tcp_synack_retries {
+        if self.timeouts >= config.tcp_synack_retries {
             return false;
         }
-        self.retransmissions += 1;
+        self.timeouts += 1;
         true
     }
 
@@ -157,7 +161,8 @@ impl SynReceived {
     /// What the connection is made from.
     pub(crate) fn handshake(&self, now: Instant, segment: &Segment) -> Handshake {
         let scale = WindowScale::new(self.agreed.window_scale.unwrap_or(0));
-        let rtt = if self.retransmissions == 0 {
+        // Karn: with more than one SYN-ACK on its way, only the echo says which was answered.
+        let rtt = if self.answers <= 1 {
             Some(now - self.created_at)
         } else {
             let timestamps = Timestamps::new(self.timestamp_offset, 0, now);
@@ -172,13 +177,14 @@ impl SynReceived {
             timestamp_offset: self.timestamp_offset,
             timestamp_at: self.created_at,
             rtt,
-            retransmissions: self.retransmissions,
+            retransmissions: self.answers.saturating_sub(1),
         }
     }
 
     /// The SYN-ACK.
     pub(crate) fn answer(&mut self, now: Instant, config: &Config, mtu: usize) -> Transmit {
         self.last_answer = now;
+        self.answers = self.answers.saturating_add(1);
         let timestamp = timestamps::clock(now, self.timestamp_offset);
         let segment = Segment {
             src_port: self.tuple.local_port,

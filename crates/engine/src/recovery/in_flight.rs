@@ -53,7 +53,7 @@ pub(crate) struct InFlight {
     sacked: u64,
     /// Lost and not sent again.
     missing: u64,
-    /// Nothing below is missing: where to look for the next.
+    /// Nothing below is missing: where to look for the next; from the left if `None`.
     search_from: Option<SeqNumber>,
     /// Everything below is lost or reported: where marking goes on.
     marked_to: Option<SeqNumber>,
@@ -143,6 +143,9 @@ impl InFlight {
         if self.ranges.is_empty() {
             self.ranges = VecDeque::new();
         }
+        // A number that stays behind would seem to lie ahead after 2 GiB.
+        self.marked_to = self.marked_to.filter(|marked| marked.after(una));
+        self.search_from = self.search_from.filter(|from| from.after(una));
         removed
     }
 
@@ -265,10 +268,8 @@ impl InFlight {
 
     /// Something from `start` on is missing.
     fn look_from(&mut self, start: SeqNumber) {
-        self.search_from = Some(match self.search_from {
-            Some(from) => from.min(start),
-            None => start,
-        });
+        // `None` is from the left already.
+        self.search_from = self.search_from.map(|from| from.min(start));
     }
 
     /// Takes the oldest range for lost, again if it was sent again already.
@@ -315,7 +316,9 @@ impl InFlight {
             .search_from
             .map_or(0, |from| self.ranges.partition_point(|range| range.end.at_or_before(from)));
         let found = self.ranges.range(from..).find(|range| range.lost && !range.resent).copied();
-        self.search_from = found.map(|range| range.start);
+        if let Some(range) = &found {
+            self.search_from = Some(range.start);
+        }
         found
     }
 
@@ -411,6 +414,30 @@ mod tests {
         }
         assert_eq!(flight.on_sack(SackBlock { left: UNA - 5, right: UNA + 1000 }), 0);
         flight.check();
+    }
+
+    // Shows: H-33
+    #[test]
+    fn gigabytes_after_a_loss_the_next_one_is_found_as_well() {
+        let mut flight = InFlight::default();
+        let mut at = UNA;
+        let hole = |flight: &mut InFlight, at: SeqNumber| {
+            flight.push(Instant::ZERO, at, at + 1000);
+            flight.push(Instant::ZERO, at + 1000, at + 9000);
+            flight.on_sack(SackBlock { left: at + 1000, right: at + 9000 });
+            assert_eq!(flight.mark_lost_below_sacks(2000, 3), 1000);
+            assert_eq!(flight.next_missing().map(|range| range.start), Some(at));
+            flight.acknowledge(at + 9000);
+            flight.check();
+        };
+        hole(&mut flight, at);
+        at += 9000;
+        for _ in 0..3 << 10 {
+            flight.push(Instant::ZERO, at, at + (1 << 20));
+            at += 1 << 20;
+            flight.acknowledge(at);
+        }
+        hole(&mut flight, at);
     }
 
     // Shows: H-02

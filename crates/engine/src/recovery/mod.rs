@@ -198,7 +198,7 @@ impl Recovery {
                 self.left_network = (self.left_network + mss).min(limit);
             }
         }
-        self.detect_loss(&ack, &mut outcome);
+        self.detect_loss(&ack, news, &mut outcome);
         outcome
     }
 
@@ -219,6 +219,12 @@ impl Recovery {
         self.recover = snd_nxt;
         self.phase = Phase::Timeout { until: snd_nxt };
         (flight_size, repeated)
+    }
+
+    /// The oldest segment was too big for the path: it is sent again in smaller ones, which is no sign
+    /// of congestion.
+    pub(crate) fn on_too_big(&mut self) {
+        self.at_once = self.flight.mark_oldest_lost() > 0;
     }
 
     /// The connection is over.
@@ -276,19 +282,26 @@ impl Recovery {
             }
             Phase::Timeout { .. } => self.left_network = 0,
         }
+        if self.phase == Phase::Open && self.recover.before(ack.ack - 1) {
+            // A number that stays behind would seem to lie ahead after 2 GiB.
+            self.recover = ack.ack - 1;
+        }
     }
 
-    fn detect_loss(&mut self, ack: &Ack<'_>, outcome: &mut Outcome) {
+    fn detect_loss(&mut self, ack: &Ack<'_>, news: u64, outcome: &mut Outcome) {
         if self.flight.is_empty() {
             return;
         }
         // Implements: RFC5681 s3.2.2
         let flight_size = self.flight.outstanding().saturating_sub(self.limited_transmit);
         let newly = if self.sack {
-            let mut newly = self.flight.mark_lost_below_sacks(
-                u64::from((DUP_THRESHOLD - 1) * ack.mss),
-                DUP_THRESHOLD as usize,
-            );
+            let mut newly = 0;
+            if news > 0 {
+                newly += self.flight.mark_lost_below_sacks(
+                    u64::from((DUP_THRESHOLD - 1) * ack.mss),
+                    DUP_THRESHOLD as usize,
+                );
+            }
             if self.duplicates >= DUP_THRESHOLD && self.phase == Phase::Open {
                 newly += self.flight.mark_oldest_lost();
             }
@@ -366,6 +379,28 @@ mod tests {
         ack(&mut recovery, 0, false, &[]);
         recovery.on_sent(Instant::ZERO, UNA + 11_000, UNA + 12_000);
         assert_eq!(ack(&mut recovery, 0, false, &[]).congestion, Some(10_000));
+    }
+
+    // Shows: H-33, RFC6582 s3.2.2
+    #[test]
+    fn gigabytes_after_the_start_three_duplicates_still_begin_recovery() {
+        let mut recovery = Recovery::new(UNA - 1);
+        recovery.on_handshake(false);
+        let ack = |recovery: &mut Recovery, ack: SeqNumber, advanced: bool, snd_nxt: SeqNumber| {
+            let ack = Ack { ack, advanced, bare: true, sack: &[], snd_nxt, mss: 1000 };
+            recovery.on_ack(Instant::ZERO, ack)
+        };
+        let mut at = UNA;
+        for _ in 0..3 << 10 {
+            recovery.on_sent(Instant::ZERO, at, at + (1 << 20));
+            at += 1 << 20;
+            ack(&mut recovery, at, true, at);
+        }
+        recovery.on_sent(Instant::ZERO, at, at + 5000);
+        for _ in 0..2 {
+            assert_eq!(ack(&mut recovery, at, false, at + 5000).congestion, None);
+        }
+        assert_eq!(ack(&mut recovery, at, false, at + 5000).congestion, Some(5000));
     }
 
     // Shows: H-37

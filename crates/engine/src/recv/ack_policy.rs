@@ -23,6 +23,8 @@ const MAX_QUICK: u32 = 16;
 const UNCOMPRESSED: u32 = 3;
 /// How long compressed ACKs may wait (Linux's tcp_comp_sack_delay_ns).
 const COMPRESSED_DELAY: Duration = Duration::from_millis(1);
+/// Nor longer than this part of the round-trip time, as Linux.
+const COMPRESSED_SHARE: u32 = 20;
 /// ACKs that may wait to be emitted.
 const MAX_OWED: usize = 8;
 
@@ -124,12 +126,19 @@ impl AckPolicy {
     /// An out-of-order segment or a duplicate owes an ACK of its own, with these blocks; beyond a
     /// few, several share one (with SACK only: without, a sender counts them).
     // Implements: RFC5681 s4.2a
-    pub(crate) fn owe_duplicate(&mut self, now: Instant, blocks: Blocks, compress: bool) -> Owes {
+    pub(crate) fn owe_duplicate(
+        &mut self,
+        now: Instant,
+        blocks: Blocks,
+        compress: bool,
+        srtt: Option<Duration>,
+    ) -> Owes {
         self.duplicates = self.duplicates.saturating_add(1);
         if compress && self.duplicates > UNCOMPRESSED && self.compressed < self.max_compressed {
             self.compressed += 1;
             self.pending = true;
-            return Owes::By(now + COMPRESSED_DELAY);
+            let share = srtt.map_or(COMPRESSED_DELAY, |srtt| srtt / COMPRESSED_SHARE);
+            return Owes::By(now + share.min(COMPRESSED_DELAY));
         }
         self.compressed = 0;
         if self.owed.is_full() {
@@ -286,10 +295,10 @@ mod tests {
     fn each_out_of_order_segment_owes_an_ack_and_a_filled_hole_makes_them_one() {
         let mut policy = AckPolicy::new(44);
         for _ in 0..3 {
-            assert_eq!(policy.owe_duplicate(at(0), Blocks::new(), true), Owes::Now);
+            assert_eq!(policy.owe_duplicate(at(0), Blocks::new(), true, None), Owes::Now);
         }
         assert_eq!(
-            policy.owe_duplicate(at(0), Blocks::new(), true),
+            policy.owe_duplicate(at(0), Blocks::new(), true, None),
             Owes::By(Instant::from_millis(1))
         );
         let mut emitted = 0;
@@ -297,7 +306,7 @@ mod tests {
             emitted += 1;
         }
         assert_eq!(emitted, 3);
-        policy.owe_duplicate(at(0), Blocks::new(), false);
+        policy.owe_duplicate(at(0), Blocks::new(), false, None);
         policy.on_advance();
         assert!(policy.take_owed().is_none());
         assert!(policy.is_due());

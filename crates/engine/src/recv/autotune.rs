@@ -47,7 +47,7 @@ impl AutoTune {
 
     /// The application took bytes: the buffer size to grow to, if it should grow.
     pub(crate) fn on_read(&mut self, now: Instant, bytes: usize, mss: u32) -> Option<usize> {
-        self.taken += bytes as u64;
+        self.taken = self.taken.saturating_add(bytes as u64);
         let rtt = self.rtt?;
         if now - self.round_began < rtt.max(Duration::from_micros(1)) {
             return None;
@@ -57,15 +57,26 @@ impl AutoTune {
         if taken <= self.best {
             return None;
         }
-        let growth = 2 * taken * (taken - self.best) / self.best.max(1);
+        let twice = taken.saturating_mul(2);
+        let growth = twice.saturating_mul(taken - self.best) / self.best.max(1);
         self.best = taken;
-        usize::try_from(2 * taken + 16 * u64::from(mss) + growth).ok()
+        let wanted = twice.saturating_add(16 * u64::from(mss)).saturating_add(growth);
+        Some(usize::try_from(wanted).unwrap_or(usize::MAX))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_round_trip_of_hours_overflows_nothing() {
+        let mut tune = AutoTune::new(Instant::ZERO, 1);
+        tune.on_rtt(Duration::from_secs(3600));
+        assert_eq!(tune.on_read(Instant::from_millis(1), usize::MAX, 1000), None);
+        let hours = Instant::ZERO + Duration::from_secs(7200);
+        assert_eq!(tune.on_read(hours, usize::MAX, 1000), Some(usize::MAX));
+    }
 
     #[test]
     fn a_reader_that_takes_more_each_round_trip_gets_room_for_twice_as_much() {

@@ -137,7 +137,7 @@ impl RecvSpace {
         }
         self.policy.enter_quick_mode(self.window_segments());
         let blocks = self.sack.report(4);
-        let owes = self.policy.owe_duplicate(now, blocks, false);
+        let owes = self.policy.owe_duplicate(now, blocks, false, None);
         Received { readable: 0, fin: false, owes, verdict: Verdict::Duplicate }
     }
 
@@ -180,7 +180,7 @@ impl RecvSpace {
         }
         let compress = around.sack && !self.sack.owes_duplicate();
         let blocks = if around.sack { self.sack.report(4) } else { ArrayVec::new() };
-        let owes = self.policy.owe_duplicate(now, blocks, compress);
+        let owes = self.policy.owe_duplicate(now, blocks, compress, around.srtt);
         Received { readable: 0, fin: false, owes, verdict }
     }
 

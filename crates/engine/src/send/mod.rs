@@ -158,6 +158,11 @@ impl SendSpace {
         self.nodelay = nodelay;
     }
 
+    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
+    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
+        self.mss.lower_path_mtu(mtu)
+    }
+
     /// The payload of a full segment now, in bytes.
     pub(crate) fn segment_size(&self) -> u32 {
         self.mss.bounded_by_window(self.max_wnd)

@@ -50,6 +50,13 @@ impl SendMss {
         self.peer.min(by_path).saturating_sub(self.options).max(self.floor - self.options)
     }
 
+    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
+    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
+        let lower = mtu < self.path_mtu;
+        self.path_mtu = self.path_mtu.min(mtu);
+        lower
+    }
+
     /// The segment size to use towards a peer whose greatest window was `max_window`: at most half
     /// of it, so that a small window is not filled by one segment and then waited for.
     // Implements: 9293 MUST-38
