@@ -48,7 +48,8 @@ pub(crate) fn set_default(stack: &Stack) -> Result<(), Error> {
 }
 
 fn swap(stack: &mut Option<Stack>) {
-    CURRENT.with_borrow_mut(|current| std::mem::swap(current, stack));
+    // A thread that ends has no ambient stack any more.
+    let _ = CURRENT.try_with(|current| std::mem::swap(&mut *current.borrow_mut(), stack));
 }
 
 pin_project! {
@@ -57,14 +58,25 @@ pin_project! {
     #[must_use = "futures do nothing unless awaited"]
     pub struct Scope<F> {
         stack: Option<Stack>,
+        // `None` only while it is dropped.
         #[pin]
-        future: F,
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for Scope<F> {
+        fn drop(this: Pin<&mut Self>) {
+            // What the future holds is dropped inside the stack too.
+            let mut this = this.project();
+            swap(this.stack);
+            let _restore = Restore(this.stack);
+            this.future.set(None);
+        }
     }
 }
 
 impl<F> Scope<F> {
     pub(crate) fn new(stack: Stack, future: F) -> Scope<F> {
-        Scope { stack: Some(stack), future }
+        Scope { stack: Some(stack), future: Some(future) }
     }
 }
 
@@ -85,7 +97,10 @@ impl<F: Future> Future for Scope<F> {
         // The stack itself changes places with the outer one, so a poll touches no reference count.
         swap(this.stack);
         let _restore = Restore(this.stack);
-        this.future.poll(cx)
+        match this.future.as_pin_mut() {
+            Some(future) => future.poll(cx),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Drop for ExitGuard {
     fn drop(&mut self) {
         let Some(thread) = self.thread.take() else { return };
         if let Some(shared) = self.shared.upgrade() {
-            shared.begin_closing(shared.exit_linger(), None);
+            shared.begin_exit();
         }
         // A panic of the driver has been reported by its own thread.
         let _ = thread.join();

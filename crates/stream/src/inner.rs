@@ -253,7 +253,7 @@ impl Inner {
             Life::Running | Life::Ended { .. } => Closing::nothing(),
         };
         if soundness == Soundness::Sound {
-            closing.count_resets(self.endpoint.undelivered());
+            closing.count_resets(&self.endpoint);
             self.endpoint.abort_all(now, reason);
         }
         self.waiters.wake_all(&mut after.wake);

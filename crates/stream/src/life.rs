@@ -25,6 +25,9 @@ pub struct ShutdownReport {
     pub delivered: usize,
     /// Connections that had not delivered everything at the deadline, and were reset.
     pub reset: usize,
+    /// Connections that ended otherwise before everything was delivered: the peer reset them, or
+    /// did not answer.
+    pub failed: usize,
 }
 
 /// Where a stack is in its life.
@@ -68,7 +71,12 @@ enum Step {
     /// These connections are still to be closed.
     Close(Vec<ConnectionId>),
     /// All are closed; this many had something to deliver.
-    Deliver { expected: usize },
+    Deliver {
+        /// Connections that had something to deliver.
+        expected: usize,
+        /// The engine's count of failed ones at that time.
+        failed: u64,
+    },
     /// The deadline has come: these are still to be reset.
     Reset(Vec<ConnectionId>),
     /// The last resets are on their way out.
@@ -172,7 +180,10 @@ impl Closing {
                     endpoint.close(now, id);
                 }
                 if left.is_empty() {
-                    self.step = Step::Deliver { expected: endpoint.undelivered() };
+                    self.step = Step::Deliver {
+                        expected: endpoint.undelivered(),
+                        failed: endpoint.counters().orphans_failed,
+                    };
                 }
                 Progress::More
             }
@@ -181,7 +192,7 @@ impl Closing {
                 if left > 0 && now < self.deadline {
                     return Progress::Wait(self.deadline);
                 }
-                self.count_resets(left);
+                self.count_resets(endpoint);
                 let late = if left > 0 { endpoint.connections().collect() } else { Vec::new() };
                 self.step = Step::Reset(late);
                 Progress::More
@@ -218,11 +229,15 @@ impl Closing {
         }
     }
 
-    /// Fills the report: `left` connections have not delivered everything.
-    pub(crate) fn count_resets(&mut self, left: usize) {
+    /// Fills the report: what has not delivered everything by now will be reset.
+    pub(crate) fn count_resets(&mut self, endpoint: &Endpoint) {
+        let left = endpoint.undelivered();
         match self.step {
-            Step::Deliver { expected } => {
-                self.report.delivered = expected.saturating_sub(left);
+            Step::Deliver { expected, failed } => {
+                let failed = endpoint.counters().orphans_failed.saturating_sub(failed);
+                self.report.failed = usize::try_from(failed).unwrap_or(usize::MAX);
+                self.report.delivered =
+                    expected.saturating_sub(left).saturating_sub(self.report.failed);
                 self.report.reset = left;
             }
             Step::Begin | Step::Close(_) => self.report.reset = left,

@@ -12,7 +12,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -46,6 +46,8 @@ pub(crate) struct Shared {
     clock: Clock,
     driver: AtomicWaker,
     leases: AtomicUsize,
+    /// The process is about to end: the driver begins to close.
+    exiting: AtomicBool,
     config: Config,
     exit_linger: Duration,
 }
@@ -69,6 +71,7 @@ impl Shared {
             clock,
             driver: AtomicWaker::new(),
             leases: AtomicUsize::new(0),
+            exiting: AtomicBool::new(false),
             config,
             exit_linger,
         }
@@ -99,9 +102,15 @@ impl Shared {
         self.driver.wake();
     }
 
-    /// Whether nobody holds the stack any more.
+    /// Whether nobody holds the stack any more, or the process that does is about to end.
     pub(crate) fn is_let_go(&self) -> bool {
-        self.leases.load(Ordering::Acquire) == 0
+        self.leases.load(Ordering::Acquire) == 0 || self.exiting.load(Ordering::Acquire)
+    }
+
+    /// The process is about to end. Reads no clock: tokio's thread locals may be gone already.
+    pub(crate) fn begin_exit(&self) {
+        self.exiting.store(true, Ordering::Release);
+        self.wake_driver();
     }
 
     /// Runs `f` under the lock, asks the engine for what connection `touched` has to send, and does
@@ -113,11 +122,14 @@ impl Shared {
     ) -> R {
         let now = self.clock.now();
         let mut after = After { touched, ..After::default() };
+        // Before the lock, so that it is dropped after it.
+        let unwinding = Unwinding(self);
         let mut inner = self.inner.lock();
         let now = inner.not_before(now);
         let result = f(&mut inner, now, &mut after);
         inner.settle(now, &mut after);
         drop(inner);
+        std::mem::forget(unwinding);
         self.finish(after);
         result
     }
@@ -266,6 +278,15 @@ impl Shared {
         F: FnMut(&mut Endpoint, Instant) -> Result<R, SocketError>,
     {
         Waiting::new(self, target, interest, attempt)
+    }
+}
+
+/// Dropped only by a panic under the lock: the engine may be half changed, so its stack ends.
+struct Unwinding<'a>(&'a Shared);
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        self.0.fail(CloseReason::Shutdown, Soundness::Doubtful);
     }
 }
 
