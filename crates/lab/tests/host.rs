@@ -317,3 +317,31 @@ fn a_clock_that_stands_still_or_jumps_a_month_does_no_harm() {
         single.expect_silence(secs(3600));
     });
 }
+
+// Shows: H-46, RFC9293 s3.8.1, RFC5927 s4.1
+#[test]
+fn a_segment_too_big_for_the_path_is_sent_again_in_smaller_ones() {
+    let mut single = Single::client(Setup::default());
+    let id = connected(&mut single);
+    single.write(id, 2000);
+    single.expect(data(1, 1000, 1));
+    single.expect(data(1001, 1000, 1));
+    // About nothing that is outstanding, without an MTU, and below what any link carries: ignored.
+    for (seq, mtu) in [(5_000_000, 700_u16), (1, 0), (1, 68), (1, 551)] {
+        let [high, low] = mtu.to_be_bytes();
+        let bytes = report(&single, 3, 4, seq, [0, 0, high, low]);
+        single.inject_bytes(&bytes);
+        single.expect_nothing();
+    }
+    let [high, low] = 640_u16.to_be_bytes();
+    let bytes = report(&single, 3, 4, 1, [0, 0, high, low]);
+    single.inject_bytes(&bytes);
+    single.expect(data(1, 600, 1));
+    let info = single.endpoint().info(id).unwrap();
+    assert_eq!((info.snd_mss, info.retransmits), (600, 0));
+    // What is left of the first segment follows as the window lets it; the rest on time-out.
+    single.inject(ack(1, 601));
+    let sizes: Vec<usize> = single.take_segments().iter().map(|(_, len, _)| *len).collect();
+    assert!(sizes.iter().all(|len| *len <= 600), "{sizes:?}");
+    single.expect_state(id, StateName::Established);
+}
