@@ -7,8 +7,15 @@
 #![forbid(unsafe_code)]
 #![cfg(target_os = "linux")]
 
+pub mod capture_check;
 pub mod http_client;
+pub mod inventory;
 pub mod kernel_sockets;
 pub mod namespace;
 pub mod payload;
+pub mod peer;
+pub mod runtime;
+pub mod scenario;
+pub mod scene;
+pub mod skip;
 pub mod watched;
