@@ -17,6 +17,12 @@ pub(crate) fn cargo(repository: &Repository, arguments: &[&str]) -> Command {
     command
 }
 
+/// Builds the `towpath` command, which end-to-end tests start beside themselves: `cargo test` builds
+/// the tests of a binary, not the binary.
+pub(crate) fn build_towpath_command(repository: &Repository) -> anyhow::Result<ExitStatus> {
+    run(&mut cargo(repository, &["build", "--package", "towpath-cli"]))
+}
+
 /// Runs a command to its end with our own input and output.
 ///
 /// # Errors

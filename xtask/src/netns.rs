@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use crate::cargo::{build_towpath_command, exit_code};
 use crate::repository::Repository;
 use crate::test_run::TestRun;
 
@@ -16,6 +17,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let built = build_towpath_command(repository)?;
+    if !built.success() {
+        return Ok(exit_code(built));
+    }
     let mut cargo_arguments =
         vec!["-p", "towpath-integration", "--all-features", "--no-fail-fast", "--"];
     cargo_arguments.extend(arguments.filter.as_deref());

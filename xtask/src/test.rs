@@ -5,10 +5,15 @@
 
 use std::process::ExitCode;
 
+use crate::cargo::{build_towpath_command, exit_code};
 use crate::repository::Repository;
 use crate::test_run::TestRun;
 
 pub(crate) fn run(repository: &Repository) -> anyhow::Result<ExitCode> {
+    let built = build_towpath_command(repository)?;
+    if !built.success() {
+        return Ok(exit_code(built));
+    }
     // Every feature: a test behind one that nothing turns on would never run.
     let run = TestRun::of(repository, &["--workspace", "--all-features", "--no-fail-fast"])?;
     run.print_closing_lines();
