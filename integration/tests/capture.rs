@@ -44,11 +44,13 @@ fn tshark_is_content(name: &'static str, family: Family) {
     scenario(name).family(family).play(transfer_and_judge);
 }
 
+// Shows: 9293 MUST-2
 #[test]
 fn tshark_finds_no_malformed_packet_and_every_checksum_good() {
     tshark_is_content("tshark_finds_no_malformed_packet_and_every_checksum_good", Family::V4);
 }
 
+// Shows: 9293 MUST-2
 #[test]
 fn tshark_finds_no_malformed_packet_over_ipv6() {
     tshark_is_content("tshark_finds_no_malformed_packet_over_ipv6", Family::V6);

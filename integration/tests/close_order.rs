@@ -54,6 +54,7 @@ async fn the_kernel_closes_first(scene: &Scene) {
     }
 }
 
+// Shows: 9293 MUST-13, RFC9293 s3.10.7.4o
 #[test]
 fn our_close_first_leaves_time_wait_with_us() {
     scenario("our_close_first_leaves_time_wait_with_us")
@@ -61,6 +62,7 @@ fn our_close_first_leaves_time_wait_with_us() {
         .play(we_close_first);
 }
 
+// Shows: RFC9293 s3.10.7.4v
 #[test]
 fn the_kernels_close_first_leaves_time_wait_with_the_kernel() {
     scenario("the_kernels_close_first_leaves_time_wait_with_the_kernel")

@@ -31,6 +31,7 @@ async fn ask_and_answer(mut first: impl Peer, mut second: impl Peer) {
     assert_eq!(answered, answer.sum(), "the answer");
 }
 
+// Shows: RFC9293 s3.10.4
 #[test]
 fn the_kernel_answers_after_our_direction_has_ended() {
     scenario("the_kernel_answers_after_our_direction_has_ended").play(async |scene| {
@@ -41,6 +42,7 @@ fn the_kernel_answers_after_our_direction_has_ended() {
     });
 }
 
+// Shows: RFC9293 s3.10.7.4v
 #[test]
 fn we_answer_after_the_kernels_direction_has_ended() {
     scenario("we_answer_after_the_kernels_direction_has_ended").play(async |scene| {

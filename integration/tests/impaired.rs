@@ -61,6 +61,7 @@ fn sixteen_mebibytes_arrive_whole_at_the_kernel_over_a_bad_link() {
     });
 }
 
+// Shows: 9293 MUST-3, 9293 SHLD-31
 #[test]
 fn sixteen_mebibytes_arrive_whole_from_the_kernel_over_a_bad_link() {
     impaired("sixteen_mebibytes_arrive_whole_from_the_kernel_over_a_bad_link").play(

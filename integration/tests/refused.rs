@@ -31,6 +31,7 @@ fn both_are_refused(name: &'static str, family: Family) {
     });
 }
 
+// Shows: RFC9293 s3.10.7.1b, RFC9293 s3.10.7.3c
 #[test]
 fn a_connect_to_a_closed_port_is_refused_on_both_sides() {
     both_are_refused("a_connect_to_a_closed_port_is_refused_on_both_sides", Family::V4);
@@ -41,6 +42,7 @@ fn a_connect_to_a_closed_port_is_refused_over_ipv6() {
     both_are_refused("a_connect_to_a_closed_port_is_refused_over_ipv6", Family::V6);
 }
 
+// Shows: 9293 MUST-22
 #[test]
 fn an_unanswered_connect_times_out_after_its_retries() {
     let config = |config: towpath::Config| config.tcp_syn_linear_timeouts(0).tcp_syn_retries(1);

@@ -63,6 +63,7 @@ enum Abort {
 
 const ABORTS: [Abort; 2] = [Abort::ZeroLinger, Abort::UnreadData];
 
+// Shows: 9293 MUST-12
 #[test]
 fn our_writer_learns_that_the_kernel_has_reset() {
     scenario("our_writer_learns_that_the_kernel_has_reset").play(async |scene| {
@@ -76,6 +77,7 @@ fn our_writer_learns_that_the_kernel_has_reset() {
     });
 }
 
+// Shows: 9293 MUST-12, I-23
 #[test]
 fn our_reader_learns_that_the_kernel_has_reset() {
     scenario("our_reader_learns_that_the_kernel_has_reset").play(async |scene| {
@@ -87,6 +89,7 @@ fn our_reader_learns_that_the_kernel_has_reset() {
     });
 }
 
+// Shows: 9293 SHLD-3
 #[test]
 fn the_kernels_writer_learns_that_we_have_reset() {
     scenario("the_kernels_writer_learns_that_we_have_reset").play(async |scene| {
@@ -99,6 +102,7 @@ fn the_kernels_writer_learns_that_we_have_reset() {
     });
 }
 
+// Shows: 9293 SHLD-3, RFC9293 s3.10.5
 #[test]
 fn the_kernels_reader_learns_that_we_have_reset() {
     scenario("the_kernels_reader_learns_that_we_have_reset").play(async |scene| {

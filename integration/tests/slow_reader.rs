@@ -19,6 +19,7 @@ const BYTES: u64 = 64 << 20;
 /// waits twice as long as the one before.
 const STOP: Duration = Duration::from_secs(3);
 
+// Shows: 9293 MUST-36, 9293 MUST-37
 #[test]
 fn our_writer_probes_the_kernels_closed_window_and_goes_on() {
     scenario("our_writer_probes_the_kernels_closed_window_and_goes_on").without_capture().play(
@@ -46,6 +47,7 @@ fn our_writer_probes_the_kernels_closed_window_and_goes_on() {
     );
 }
 
+// Shows: 9293 MAY-8, 9293 SHLD-14
 #[test]
 fn the_kernels_writer_waits_for_our_closed_window_and_goes_on() {
     scenario("the_kernels_writer_waits_for_our_closed_window_and_goes_on").without_capture().play(
