@@ -112,6 +112,21 @@ async fn shutdown_resets_at_the_deadline_what_is_not_delivered_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_resets_during_the_shutdown_has_not_been_delivered_to() {
+    let pair = distant_pair();
+    let (mut writer, reader) = pair.connect().await;
+    let write = writer.write_all(&[1; 1024 * 1024]);
+    assert!(tokio::time::timeout(SECOND, write).await.is_err(), "nobody reads");
+    drop(writer);
+    let client = pair.client.clone();
+    let shutdown = tokio::spawn(async move { client.shutdown(10 * SECOND).await });
+    tokio::time::sleep(SECOND).await;
+    drop(reader);
+    let report = shutdown.await.unwrap();
+    assert_eq!((report.delivered, report.reset, report.failed), (0, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn shutdown_wakes_whoever_waits() {
     let pair = pair();
     let listener = pair.server.listen("10.0.0.1:80").await.unwrap();
