@@ -87,3 +87,8 @@ pub use towpath_engine::{
     BufferSizes, Census, CloseReason, Config, ConfigError, CongestionControl,
     Counters as ProtocolCounters, Setting, StateName, TcpInfo,
 };
+
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
