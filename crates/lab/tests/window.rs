@@ -390,3 +390,27 @@ fn of_two_window_updates_that_overtake_each_other_the_larger_counts() {
         assert_eq!(single.endpoint().info(id).unwrap().snd_wnd, 50_000);
     });
 }
+
+#[test]
+fn a_buffer_that_is_full_is_not_writable_and_says_when_it_is_again() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.inject(ack(1, 1).win(0));
+        // Exactly full: nobody was turned away.
+        while single.try_write(id, 1).is_ok() {}
+        single.take_segments();
+        let writable = |single: &Single| {
+            single.endpoint().readiness(id).contains(towpath_engine::Readiness::WRITABLE)
+        };
+        assert!(!writable(single), "a write would be refused");
+        let all = single.endpoint().info(id).unwrap().notsent_bytes as u32;
+        single.inject(ack(1, 1).win(60_000));
+        let sent = single.take_segments();
+        assert!(!sent.is_empty() && all > 1000);
+        let end = sent.iter().map(|(seq, len, _)| seq + *len as u32).max().unwrap();
+        single.inject(ack(1, end).win(60_000));
+        assert!(writable(single));
+        assert!(single.try_write(id, 10_000).is_ok());
+        single.take_segments();
+    });
+}

@@ -177,7 +177,7 @@ impl Connection {
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
-        if self.state.may_send() && self.send.buffer().room() > 0 {
+        if self.state.may_send() && self.send.buffer().room() >= self.least_room() {
             readiness |= Readiness::WRITABLE;
         }
         readiness
@@ -227,11 +227,13 @@ impl Connection {
         self.check_writable()?;
         // A large write does not begin with a few bytes: each grant becomes a chunk, and a segment
         // carries only so many.
-        if self.send.buffer().room() < wanted.min(SMALL_WRITE) {
+        if self.send.buffer().room() < wanted.min(self.least_room()) {
             self.user.wants_room = true;
             return Err(SocketError::WouldBlock);
         }
-        Ok(self.send.buffer_mut().reserve(wanted))
+        let granted = self.send.buffer_mut().reserve(wanted);
+        self.note_room();
+        Ok(granted)
     }
 
     /// Appends what was reserved.
@@ -257,7 +259,18 @@ impl Connection {
         }
         self.send.buffer_mut().release(granted);
         self.send.buffer_mut().append_small(&data[..granted]);
+        self.note_room();
         Ok(granted)
+    }
+
+    /// The room with which the connection counts as writable: what a write is never refused.
+    fn least_room(&self) -> usize {
+        self.send.buffer().capacity().clamp(1, SMALL_WRITE)
+    }
+
+    /// After a grant: who waits for readiness without having been turned away is told as well.
+    fn note_room(&mut self) {
+        self.user.wants_room |= self.send.buffer().room() < self.least_room();
     }
 
     fn check_writable(&mut self) -> Result<(), SocketError> {
@@ -274,7 +287,7 @@ impl Connection {
     /// There may be room again: tells whoever was turned away, once there is enough to be worth it.
     pub(super) fn check_room(&mut self) {
         let buffer = self.send.buffer();
-        if self.user.wants_room && buffer.room() >= (buffer.capacity() / 3).max(1) {
+        if self.user.wants_room && buffer.room() >= (buffer.capacity() / 3).max(self.least_room()) {
             self.user.wants_room = false;
             self.user.raise(Readiness::WRITABLE);
         }
