@@ -5,7 +5,7 @@ mod common;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use common::{Pair, digest, digest_of, impaired_pair, pair, pair_with, payload};
+use common::{Pair, digest, digest_of, distant_pair, impaired_pair, pair, pair_with, payload};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::ToSocketAddrs;
 use towpath::device::netem::LinkConfig;
@@ -233,4 +233,26 @@ async fn a_peer_that_stops_reading_stops_the_writer_and_lets_it_go_on_later() {
     assert!(held < 8 * 1024 * 1024, "{held}");
     assert_eq!(digest(&mut server).await.unwrap(), expected);
     writer.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_waits_after_an_exact_fill_is_woken() {
+    let pair = distant_pair();
+    let (client, mut server) = pair.connect().await;
+    let mut written = 0;
+    // Only what there is room for, so that no write is ever turned away.
+    while let Ok(len) = client.try_write(&[1; 4096]) {
+        written += len;
+        if len < 4096 {
+            break;
+        }
+    }
+    let read = tokio::spawn(async move {
+        let mut buffer = vec![0; 65_536];
+        while server.read(&mut buffer).await.unwrap() > 0 {}
+    });
+    tokio::time::timeout(Duration::from_secs(10), client.writable()).await.unwrap().unwrap();
+    assert!(written > 0 && client.try_write(&[1; 512]).unwrap() > 0);
+    drop(client);
+    read.await.unwrap();
 }
