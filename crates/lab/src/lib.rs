@@ -22,6 +22,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod drill;
 pub mod flow;
 pub mod host;
 pub mod invariants;

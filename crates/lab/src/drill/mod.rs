@@ -1,0 +1,3 @@
+//! `drill`: scripts in packetdrill's language, played against the engine in virtual time.
+
+pub mod ast;
