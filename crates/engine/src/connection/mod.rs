@@ -290,6 +290,10 @@ impl Connection {
         Surroundings {
             rto: self.rtt.rto(),
             srtt: self.rtt.srtt(),
+            ack_due: self
+                .timers
+                .is_armed(TimerKind::DelayedAck)
+                .then(|| self.timers.deadline(TimerKind::DelayedAck)),
             sack: self.sack,
             dsack: self.sack && config.tcp_dsack,
         }

@@ -80,6 +80,8 @@ impl Connection {
         let was_open = self.state.name() == StateName::Established;
         self.transition(context, Transition::FinReceived);
         if !was_open {
+            // Both sides have said all they had to say: nothing will come that an ACK could ride on.
+            self.recv.policy_mut().owe_now();
             self.timers.stop(TimerKind::FinWait2);
         }
     }
