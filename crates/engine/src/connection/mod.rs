@@ -136,7 +136,7 @@ impl Connection {
     ) -> Connection {
         let mut connection = Connection::new(now, context, tuple, handshake.iss, options);
         connection.user.listener = Some(listener);
-        connection.state = State::established();
+        connection.state = State::handshake_done();
         connection.establish(now, context, handshake);
         connection
     }
@@ -157,7 +157,7 @@ impl Connection {
         send.set_nodelay(options.nodelay);
         Connection {
             tuple,
-            state: State::syn_sent(),
+            state: State::active_open(),
             syn_sent: None,
             send,
             recv: RecvSpace::new(now, config, advertised),
