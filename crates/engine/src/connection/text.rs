@@ -28,9 +28,11 @@ impl Connection {
             return Step::Done;
         }
         if !self.state.may_receive() {
-            // The peer has sent its FIN: this is a copy of it, or nonsense beyond it. Both are
-            // answered with where we stand.
-            self.recv.policy_mut().owe_now();
+            // The peer has sent its FIN. A copy of what came before is answered with where we
+            // stand, nonsense beyond it is ignored.
+            if segment.seq.before(self.recv.nxt()) {
+                self.recv.policy_mut().owe_now();
+            }
             return Step::Done;
         }
         let after = segment.seq + payload.len() as u32;
