@@ -53,7 +53,11 @@ impl Connection {
             Verdict::InOrder => {}
             Verdict::OutOfOrder => context.counters.ofo_queued += 1,
             Verdict::Duplicate => context.counters.dsack_sent += u64::from(around.dsack),
-            Verdict::OutOfWindow => context.counters.drop_no_buffer += 1,
+            Verdict::OutOfWindow => {
+                context.counters.beyond_window += 1;
+                context.counters.drop_no_buffer += 1;
+            }
+            Verdict::ZeroWindow => context.counters.zero_window_drop += 1,
             Verdict::TooManyPieces => context.counters.ofo_dropped += 1,
         }
         if received.readable > 0 {
