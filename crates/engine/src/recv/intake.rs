@@ -30,7 +30,10 @@ pub(crate) enum Verdict {
     InOrder,
     OutOfOrder,
     Duplicate,
+    /// It lies beyond the window, in whole or in part.
     OutOfWindow,
+    /// The window is closed, though nothing waits to be read.
+    ZeroWindow,
     TooManyPieces,
 }
 
@@ -63,10 +66,18 @@ impl RecvSpace {
         if after.at_or_before(self.nxt()) {
             return self.on_duplicate(now, next.checked_sub(below), below.min(len), around);
         }
-        if start >= edge && (len > below || start > edge) && !(fin && len == below) {
+        // As Linux 6.18, a segment that reaches beyond the window is taken whole or not at all: whole
+        // if nothing waits to be read, so that a peer which overshoots makes progress. Its numbers
+        // begin inside the window, so what is held stays below the window and one segment. A FIN may
+        // stand on the edge: it takes no room, and its sender would repeat it for ever.
+        let empty = self.assembler.readable() == 0;
+        let has_text = len > below;
+        if start > edge || has_text && (start == edge || end > edge && !empty) {
             self.policy.enter_quick_mode(self.window_segments());
             self.policy.owe_now();
-            return Received::dropped(Verdict::OutOfWindow);
+            let closed = edge == next && start == next && empty;
+            let verdict = if closed { Verdict::ZeroWindow } else { Verdict::OutOfWindow };
+            return Received::dropped(verdict);
         }
         if below > 0
             && len > 0
@@ -76,8 +87,7 @@ impl RecvSpace {
             self.sack.on_duplicate(from, (from + len).min(next));
             self.policy.enter_quick_mode(self.window_segments());
         }
-        let cut = end.saturating_sub(edge);
-        if fin && cut == 0 {
+        if fin {
             self.fin_at = Some(end);
         }
         let had_hole = self.assembler.has_hole();
@@ -87,15 +97,15 @@ impl RecvSpace {
                 self.policy.owe_now();
                 return Received::dropped(Verdict::OutOfOrder);
             }
-            return self.on_out_of_order(now, start, end - cut, payload, around);
+            return self.on_out_of_order(now, start, end, payload, around);
         }
-        if let Some((from, to)) = self.sack.overlap(start, end - cut)
+        if let Some((from, to)) = self.sack.overlap(start, end)
             && around.dsack
         {
             // It repeats what waited behind the hole that it fills.
             self.sack.on_duplicate(from, to);
         }
-        let readable = self.append(start, below, end - cut, payload);
+        let readable = self.append(start, below, end, payload);
         self.sack.on_advance(self.assembler.next());
         if readable > 0 {
             self.policy.on_advance();

@@ -186,6 +186,11 @@ impl RecvSpace {
         }
     }
 
+    /// The right edge of what arrived beyond a hole: the highest number that SACK reports.
+    pub(crate) fn highest_reported(&self) -> Option<SeqNumber> {
+        self.assembler.highest().map(|offset| self.seq(offset))
+    }
+
     /// Whether `seq` is strictly inside the window: for resets, which RFC 5961 judges harder.
     pub(crate) fn is_in_window(&self, seq: SeqNumber) -> bool {
         let nxt = self.nxt();
@@ -412,22 +417,23 @@ mod tests {
 
     // Shows: H-68
     #[test]
-    fn nothing_beyond_the_window_is_kept() {
+    fn what_reaches_beyond_the_window_is_taken_whole_only_while_nothing_waits_to_be_read() {
         let mut recv = space();
         let wnd = recv.wnd();
-        let payload = Chunks::from(Bytes::from(vec![1u8; 100_000]));
-        let received = give(
-            &mut recv,
-            Text { seq: IRS + 1, payload, fin: true, push: false, segment_len: 1460 },
-        );
-        assert_eq!(received.readable, u64::from(wnd));
-        assert!(!received.fin, "the FIN lay beyond the window");
-        let payload = Chunks::from(Bytes::from_static(b"x"));
-        let seq = IRS + 1 + wnd + 10;
-        let beyond =
-            give(&mut recv, Text { seq, payload, fin: false, push: false, segment_len: 1 });
-        assert_eq!(beyond.verdict, Verdict::OutOfWindow);
-        assert_eq!(recv.held(), wnd as usize);
+        let large = || Chunks::from(Bytes::from(vec![1u8; 100_000]));
+        let give_at = |recv: &mut RecvSpace, offset: u32, payload: Chunks, fin: bool| {
+            let text = Text { seq: IRS + 1 + offset, payload, fin, push: false, segment_len: 1460 };
+            let received = give(recv, text);
+            (received.readable, received.verdict, received.fin)
+        };
+        let byte = || Chunks::from(Bytes::from_static(b"x"));
+        assert_eq!(give_at(&mut recv, wnd, byte(), false), (0, Verdict::OutOfWindow, false));
+        assert_eq!(give_at(&mut recv, 0, byte(), false).0, 1);
+        assert_eq!(give_at(&mut recv, 1, large(), true), (0, Verdict::OutOfWindow, false));
+        assert_eq!(recv.read(Instant::ZERO, 10).len(), 1);
+        assert_eq!(give_at(&mut recv, 1, large(), true), (100_000, Verdict::InOrder, true));
+        assert_eq!(recv.held(), 100_000);
+        assert_eq!(recv.wnd(), 0);
     }
 
     #[test]
