@@ -10,8 +10,12 @@
 mod cargo;
 mod ci;
 mod demo;
+mod finding;
 mod netns;
 mod repository;
+mod rust_text;
+#[cfg(test)]
+mod samples;
 mod test;
 mod test_run;
 mod tidy;

@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::de::DeTable;
 
-use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
-use crate::tidy::rust_text::RustText;
-use crate::tidy::{at_path, with_extension};
+use crate::finding::Finding;
+use crate::repository::{SourceFile, at_path, with_extension};
+use crate::rust_text::RustText;
 
 const LIST: &str = "docs/requirements.toml";
 
@@ -119,7 +118,7 @@ fn citations(source: &str) -> Vec<Citation> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     fn row(id: &str, verified: &str) -> String {
         format!(
