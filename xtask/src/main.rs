@@ -10,8 +10,15 @@
 mod cargo;
 mod ci;
 mod demo;
+mod finding;
 mod netns;
+mod ran;
 mod repository;
+mod requirements;
+mod rfc;
+mod rust_text;
+#[cfg(test)]
+mod samples;
 mod test;
 mod test_run;
 mod tidy;
@@ -42,6 +49,8 @@ enum Command {
     Netns(netns::Arguments),
     /// Run what CI runs: fmt, tidy, clippy, docs, package, test.
     Ci,
+    /// Write the map from requirement to code to test, or check it.
+    Rfc(rfc::Arguments),
     /// Check the habits of the house that the compiler does not know.
     Tidy,
 }
@@ -70,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Test => test::run(&repository),
         Command::Netns(arguments) => netns::run(&repository, &arguments),
         Command::Ci => ci::run(&repository),
+        Command::Rfc(arguments) => rfc::run(&repository, &arguments),
         Command::Tidy => tidy::run(&repository),
     }
 }
@@ -127,6 +137,7 @@ mod tests {
             (&["tset"], "'tset'"),
             (&["tidy", "--fix"], "'--fix'"),
             (&["netns", "--repeat", "0"], "'0'"),
+            (&["rfc", "--require-tests"], "--check"),
             (&["netns", "--repeat"], "--repeat"),
             (&["netns", "one", "two"], "'two'"),
         ] {
