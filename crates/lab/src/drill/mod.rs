@@ -1,5 +1,6 @@
 //! `drill`: scripts in packetdrill's language, played against the engine in virtual time.
 
 pub mod ast;
+pub mod constants;
 mod lex;
 pub mod parse;
