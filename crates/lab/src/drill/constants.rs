@@ -6,11 +6,12 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-/// What `name` stands for in a call.
+/// What `name` stands for in a call; an error's name is its number, as in `[ECONNREFUSED]` for
+/// `SO_ERROR`.
 pub fn constant(name: &str) -> Option<i64> {
     static TABLE: LazyLock<HashMap<&str, i64>> =
         LazyLock::new(|| CONSTANTS.iter().flat_map(|group| group.iter().copied()).collect());
-    TABLE.get(name).copied()
+    TABLE.get(name).copied().or_else(|| errno(name).map(i64::from))
 }
 
 /// The number of an error.
@@ -105,7 +106,7 @@ const TCP: &[(&str, i64)] = &[
     ("TCP_RTO_MIN_US", 45), ("TCP_DELACK_MAX_US", 46),
     ("TCP_REPAIR_ON", 1), ("TCP_REPAIR_OFF", 0), ("TCP_REPAIR_OFF_NO_WP", -1),
     ("TCP_NO_QUEUE", 0), ("TCP_RECV_QUEUE", 1), ("TCP_SEND_QUEUE", 2),
-    ("TCP_MSS_DEFAULT", 536), ("TCP_MSS_DESIRED", 1220),
+    ("TCP_INFINITE_SSTHRESH", 0x7fff_ffff), ("TCP_MSS_DEFAULT", 536), ("TCP_MSS_DESIRED", 1220),
     ("TCP_MD5SIG_MAXKEYLEN", 80), ("TCP_MD5SIG_FLAG_PREFIX", 1), ("TCP_MD5SIG_FLAG_IFINDEX", 2),
 ];
 
@@ -280,11 +281,12 @@ mod tests {
             ("EPOLLET", 0x8000_0000),
             ("SIOCOUTQ", 0x5411),
             ("NULL", 0),
+            ("ECONNREFUSED", 111),
         ] {
             assert_eq!(constant(name), Some(value), "{name}");
         }
         assert_eq!(constant("TCP_NO_SUCH_THING"), None);
-        assert_eq!(constant("EAGAIN"), None);
+        assert_eq!(constant("ENOTHING"), None);
     }
 
     #[test]

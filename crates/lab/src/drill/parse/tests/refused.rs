@@ -101,6 +101,7 @@ fn what_is_not_in_the_language_is_told_with_its_line() {
             "0 > ipv4 ::1 > ::2: . 1:1(0)",
             "line 1: expected an ipv4 address as the outer source, found '::1'",
         ),
+        ("0 < [1:2(1)] . 1:1(0) win 5", "line 1: expected icmp after what it quotes, found '.'"),
         ("0 > gre . 1:1(0)", "line 1: expected ':' after the gre header, found '.'"),
         ("0 read(3", "line 1: expected ')' or ',' after an argument, found the end of the script"),
         (
