@@ -47,6 +47,7 @@ fn expressions_have_python_s_values() {
         ("1 < 3 < 2", "False"),
         ("1 == 1.0", "True"),
         ("1 in (1, 2)", "True"),
+        ("1 in (1.0, 2)", "True"),
         ("3 not in [1, 2]", "True"),
         ("'b' in 'abc'", "True"),
         ("5 in range(5)", "False"),

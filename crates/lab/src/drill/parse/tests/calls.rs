@@ -123,3 +123,13 @@ fn results_come_with_an_error_or_a_note_or_both() {
         assert_eq!((&call.result, call.errno.as_deref()), (&result, errno), "{text}");
     }
 }
+
+#[test]
+fn brackets_may_be_nested_as_deep_as_any_call_needs() {
+    let mut value = &call(&format!("f({}1{}) = 0", "[".repeat(30), "]".repeat(30))).args[0];
+    for _ in 0..30 {
+        let Expr::List(elements) = value else { panic!("{value:?}") };
+        value = &elements[0];
+    }
+    assert_eq!(value, &Expr::Integer(1));
+}

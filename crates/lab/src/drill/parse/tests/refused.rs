@@ -4,7 +4,7 @@ use super::super::{Definitions, parse};
 
 #[test]
 fn what_is_not_in_the_language_is_told_with_its_line() {
-    let deep = format!("0 f({}", "[".repeat(100));
+    let deep = format!("0 f({}", "[".repeat(33));
     for (text, message) in [
         ("", "line 1: expected the time of the first event, found the end of the script"),
         ("\n+1 `a`", "line 2: the first event has to be at time 0"),
@@ -71,6 +71,10 @@ fn what_is_not_in_the_language_is_told_with_its_line() {
         (
             "0 < . 1:1(0) win 5 <wscale 7>",
             "line 1: these options are 3 bytes long: expected a multiple of 4, at most 40",
+        ),
+        (
+            "0 > . 1:1(0) <sack 1:2 3:4 5:6 7:8,mss 1460,mss 1460,nop,nop>",
+            "line 1: these options are 44 bytes long: expected a multiple of 4, at most 40",
         ),
         (
             "0 < . 1:1(0) win 5 <sack 1:2 3:4 5:6 7:8 9:10>",
