@@ -12,6 +12,7 @@ use towpath_lab::single::{OURS, PORT, Setup, Single, THEIRS, for_each_client, fo
 use towpath_wire::{IpHeader, Protocol};
 
 // Shows: 9293 MUST-57, 9293 MUST-63, RFC1122 s3.2.1.3b, RFC1122 s3.2.1.3c, H-28, H-57, H-58
+// Shows: RFC1122 s4.2.3.10
 #[test]
 fn packets_from_and_to_impossible_addresses_are_met_with_silence() {
     let v4 = [
@@ -170,6 +171,7 @@ fn a_connect_to_a_host_that_cannot_be_reached_fails_at_once() {
 }
 
 // Shows: 9293 MUST-54, 9293 MUST-55, 9293 MUST-56, RFC5927 s4.1, RFC5927 s5.2, H-47
+// Shows: RFC1122 s4.2.3.9, RFC5927 s6
 #[test]
 fn reports_about_an_open_connection_do_not_end_it() {
     let mut single = Single::client(Setup::default());
