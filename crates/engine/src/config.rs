@@ -175,6 +175,9 @@ config! {
     /// The least time between two answers to segments that are out of window, and between two
     /// challenge ACKs, per connection.
     tcp_invalid_ratelimit: Duration = Duration::from_millis(500), "tcp_invalid_ratelimit", "milliseconds", "Linux; RFC 5961 section 7";
+    /// How many challenge ACKs a connection sends in a second, give or take a half, beside
+    /// `tcp_invalid_ratelimit`; the default is no such limit.
+    tcp_challenge_ack_limit: u32 = Config::NO_CHALLENGE_ACK_LIMIT, "tcp_challenge_ack_limit", "challenge ACKs a second and connection", "Linux, where all connections share it; RFC 5961 section 7";
     /// How many ACKs of out-of-order segments may be put into one.
     tcp_comp_sack_nr: u32 = 44, "tcp_comp_sack_nr", "acknowledgments", "Linux";
     /// Segments in the initial window.
@@ -196,6 +199,9 @@ config! {
 }
 
 impl Config {
+    /// The value of `tcp_challenge_ack_limit` that sets no limit: Linux's INT_MAX.
+    pub const NO_CHALLENGE_ACK_LIMIT: u32 = i32::MAX as u32;
+
     /// Judges the settings together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let contradiction = |text| Err(ConfigError::Contradiction(text));

@@ -47,8 +47,30 @@ counters! {
     syn_queue_full, "TcpExtTCPReqQFullDrop";
     /// Challenge ACKs sent (RFC 5961).
     challenge_acks, "TcpExtTCPChallengeACK";
+    /// SYNs in a synchronized state, answered by a challenge ACK or not at all.
+    syn_challenge, "TcpExtTCPSYNChallenge";
+    /// Answers to a half-open connection's peer left out: too many.
+    ack_skipped_syn_recv, "TcpExtTCPACKSkippedSynRecv";
+    /// ACKs of what PAWS refused left out: too many.
+    ack_skipped_paws, "TcpExtTCPACKSkippedPAWS";
+    /// ACKs of what lies out of the window left out: too many.
+    ack_skipped_seq, "TcpExtTCPACKSkippedSeq";
+    /// The same for an orphan in FIN-WAIT-2.
+    ack_skipped_fin_wait_2, "TcpExtTCPACKSkippedFinWait2";
+    /// The same in TIME-WAIT.
+    ack_skipped_time_wait, "TcpExtTCPACKSkippedTimeWait";
+    /// Challenge ACKs left out: too many.
+    ack_skipped_challenge, "TcpExtTCPACKSkippedChallenge";
+    /// Answers to our SYN whose timestamp echoes none of ours.
+    paws_active, "TcpExtPAWSActive";
     /// Segments dropped by PAWS in an established connection.
     paws_estab, "TcpExtPAWSEstab";
+    /// ACKs dropped by PAWS that a later one overtook.
+    paws_old_ack, "TcpExtPAWSOldAck";
+    /// Segments that lie beyond the window, in whole or in part.
+    beyond_window, "TcpExtBeyondWindow";
+    /// Segments dropped because the window was closed.
+    zero_window_drop, "TcpExtTCPZeroWindowDrop";
     /// Connections that passed into TIME-WAIT.
     time_wait, "TcpExtTW";
     /// TIME-WAIT records not made because there are too many.

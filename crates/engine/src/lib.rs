@@ -30,7 +30,7 @@ mod wheel;
 pub use chunks::Chunks;
 pub use config::{BufferSizes, Config, ConfigError, CongestionControl, Setting};
 pub use connection::icmp::{IcmpError, IcmpErrorKind};
-pub use connection::state::StateName;
+pub use connection::state::{StateName, TRANSITIONS, Transition, TransitionRow};
 pub use connection::user::{KeepAlive, SocketOptions};
 pub use counters::Counters;
 pub use endpoint::{Arrival, ArrivalSource, Census, ConnectRequest, Endpoint, ListenRequest};

@@ -106,7 +106,7 @@ fn after_the_peer_s_half_close_we_may_still_send() {
     for_each_server(&Config::default(), |single| {
         let id = accepted(single);
         single.inject(data(1, 100, 1).with_fin());
-        single.expect(ack(1, 102));
+        single.expect_within(ms(41), ack(1, 102));
         assert_eq!(single.try_read(id, 1000), Ok(100));
         single.read_end(id);
         for round in 0..5 {

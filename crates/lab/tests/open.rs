@@ -168,7 +168,7 @@ fn a_fin_with_the_final_ack_is_taken() {
         single.inject(syn().mss(1000));
         single.expect(syn_ack());
         single.inject(data(1, 5, 1).with_fin());
-        single.expect(ack(1, 7));
+        single.expect_within(ms(41), ack(1, 7));
         let id = single.accept(listener);
         single.expect_state(id, StateName::CloseWait);
         assert_eq!(single.try_read(id, 100), Ok(5));

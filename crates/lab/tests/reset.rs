@@ -259,13 +259,24 @@ fn an_ack_of_what_was_not_sent_is_answered_and_frees_nothing() {
 #[test]
 fn text_with_an_ack_far_below_is_dropped_with_an_ack() {
     for_each_server(&Config::default(), |single| {
+        // The peer never offers more than 2000 bytes.
+        single.set_window(2000);
         let id = accepted(single);
-        // The peer has never offered more than 65,535 bytes.
-        single.inject(data(1, 10, 1_u32.wrapping_sub(65_536)));
+        // Before our first byte there was nothing to acknowledge.
+        single.inject(data(1, 10, 0));
         single.expect(ack(1, 1));
         single.read(id, 0);
+        for sent in 0..3 {
+            single.write(id, 1000);
+            single.take_segments();
+            single.inject(ack(1, 1001 + sent * 1000));
+        }
+        single.advance(ms(500));
+        single.inject(data(1, 10, 3001 - 2001));
+        single.expect(ack(3001, 1));
+        single.read(id, 0);
         // Just inside that, it is an old ACK and the text counts.
-        single.inject(data(1, 10, 1_u32.wrapping_sub(65_535)));
+        single.inject(data(1, 10, 3001 - 2000));
         single.read(id, 10);
         single.take_segments();
     });

@@ -6,12 +6,18 @@ use towpath_wire::tcp::{Flags, Segment};
 use super::arrive::Step;
 use super::state::StateName;
 use super::{Connection, Context};
+use crate::counters::Counters;
 use crate::error::{CloseReason, SocketError};
 use crate::instant::Instant;
 use crate::recv::Placement;
 
+/// Linux's bound on how far a repeated ACK's timestamp may lie behind, in RTOs: the fastest clock that
+/// it knows ticks 1200 times a second.
+const REPLAY_TICKS_PER_SECOND: u128 = 1200;
+
 impl Connection {
-    /// First: the sequence number.
+    /// First: the sequence number, and before it PAWS. Neither judges a reset, whose number has to
+    /// be exact in any case, and a SYN is never in place, whatever its number.
     // Implements: RFC9293 s3.10.7.4a, RFC9293 s3.10.7.4b, RFC7323 s5.3R1, RFC7323 s5.3R2, RFC7323 s5.2
     pub(super) fn check_sequence(
         &mut self,
@@ -20,31 +26,64 @@ impl Connection {
         segment: &Segment,
         text_len: usize,
     ) -> Step {
-        let reset = segment.flags.contains(Flags::RST);
-        let old = match (&self.timestamps, segment.options.timestamps) {
-            (Some(timestamps), Some(option)) => timestamps.is_old(now, option.value),
-            // Deviates: RFC 7323 section 3.2 drops a segment without the option. As Linux: some
-            // peers and middleboxes leave it out, and sequence numbers still protect.
-            _ => false,
-        };
-        if old && !reset {
-            context.counters.paws_estab += 1;
-            // Deviates: RFC 7323 section 5.3 R1 answers each. As Linux, an ACK that a later one
-            // overtook is no reason to answer: the later one said more.
-            if segment.sequence_len(text_len) > 0 {
-                self.answer_unacceptable(now, context, segment, text_len);
-            }
-            return Step::Done;
+        if segment.flags.contains(Flags::RST) {
+            return Step::Continue;
         }
+        let syn = segment.flags.contains(Flags::SYN);
         let len = segment.sequence_len(text_len);
-        if self.recv.placement(segment.seq, len) != Placement::Inside {
-            context.counters.drop_out_of_window += 1;
-            if !reset {
-                self.answer_unacceptable(now, context, segment, text_len);
+        if self.is_out_of_date(now, segment, len) {
+            if syn {
+                self.challenge_syn(now, context);
+            } else if len == 0 && segment.seq.before(self.recv.nxt()) {
+                // Deviates: RFC 7323 section 5.3 R1 answers each. As Linux, an ACK that a later one
+                // overtook is no reason to answer: the later one said more.
+                context.counters.paws_old_ack += 1;
+            } else {
+                context.counters.paws_estab += 1;
+                let skipped = |counters: &mut Counters| counters.ack_skipped_paws += 1;
+                self.answer_unacceptable(now, context, segment, text_len, skipped);
             }
             return Step::Done;
         }
-        Step::Continue
+        if syn || self.recv.placement(segment.seq, len) == Placement::Inside {
+            return Step::Continue;
+        }
+        context.counters.drop_out_of_window += 1;
+        if self.recv.placement(segment.seq, len) == Placement::Beyond {
+            context.counters.beyond_window += 1;
+        }
+        let orphan = self.state.name() == StateName::FinWait2 && !self.is_attached();
+        let skipped = move |counters: &mut Counters| {
+            if orphan {
+                counters.ack_skipped_fin_wait_2 += 1;
+            } else {
+                counters.ack_skipped_seq += 1;
+            }
+        };
+        self.answer_unacceptable(now, context, segment, text_len, skipped);
+        Step::Done
+    }
+
+    /// PAWS, but for a plain repetition of the last ACK that is not much older: packets of one flow
+    /// overtake each other, and it tells nothing that could do harm.
+    fn is_out_of_date(&self, now: Instant, segment: &Segment, len: u32) -> bool {
+        // Deviates: RFC 7323 section 3.2 drops a segment without the option. As Linux: some peers
+        // and middleboxes leave it out, and sequence numbers still protect.
+        let (Some(timestamps), Some(option)) = (&self.timestamps, segment.options.timestamps)
+        else {
+            return false;
+        };
+        if !timestamps.is_old(now, option.value) {
+            return false;
+        }
+        let repeated = len == 0
+            && segment.flags.contains(Flags::ACK)
+            && segment.seq == self.recv.nxt()
+            && segment.ack == self.send.una()
+            && !self.send.may_update_window(segment.seq, segment.ack, segment.window);
+        let behind = timestamps.recent().wrapping_sub(option.value);
+        let replay = self.rtt.rto().as_millis() * REPLAY_TICKS_PER_SECOND / 1000;
+        !(repeated && u128::from(behind) <= replay)
     }
 
     /// Sequence number, flags and ACK are acceptable: the timestamp may be believed.
@@ -61,7 +100,11 @@ impl Connection {
     }
 
     /// Second: a reset counts only at RCV.NXT exactly; elsewhere in the window it is asked back.
-    // Implements: RFC9293 s3.10.7.4e, RFC9293 s3.10.7.4f, RFC9293 s3.10.7.4g, 9293 SHLD-2, 9293 MUST-66, H-07
+    ///
+    /// Two other numbers are as good, as on Linux: the right edge of what SACK reports, which is what
+    /// a peer that has forgotten RCV.NXT can still read off our ACK; and, behind the peer's FIN, the
+    /// FIN's own, since some peers do not count it.
+    // Implements: RFC9293 s3.10.7.4e, RFC9293 s3.10.7.4f, RFC9293 s3.10.7.4g, RFC5961 s3.2, 9293 SHLD-2, 9293 MUST-66, H-07
     pub(super) fn check_reset(
         &mut self,
         now: Instant,
@@ -71,7 +114,10 @@ impl Connection {
         if !segment.flags.contains(Flags::RST) {
             return Step::Continue;
         }
-        if segment.seq != self.recv.nxt() {
+        let exact = segment.seq == self.recv.nxt()
+            || self.recv.is_fin_received() && segment.seq + 1 == self.recv.nxt()
+            || self.sack && self.recv.highest_reported() == Some(segment.seq);
+        if !exact {
             if self.recv.is_in_window(segment.seq) {
                 self.challenge(now, context);
             } else {
@@ -96,7 +142,7 @@ impl Connection {
 
     /// Fourth: a SYN is never accepted and never answered with a reset; if the peer did restart, its
     /// answer to our ACK says so.
-    // Implements: RFC9293 s3.10.7.4h, H-08, H-64
+    // Implements: RFC9293 s3.10.7.4h, RFC5961 s4.2, H-08, H-64
     pub(super) fn check_syn(
         &mut self,
         now: Instant,
@@ -106,20 +152,30 @@ impl Connection {
         if !segment.flags.contains(Flags::SYN) {
             return Step::Continue;
         }
-        if self.state.name() == StateName::SynReceived && segment.flags.contains(Flags::ACK) {
+        if self.state.name() == StateName::SynReceived
+            && segment.flags.contains(Flags::ACK)
+            && segment.seq == self.recv.irs()
+        {
             // Crossing SYNs: the peer's SYN-ACK completes the handshake by its ACK.
             return Step::Continue;
         }
-        self.challenge(now, context);
+        self.challenge_syn(now, context);
         Step::Done
     }
 
+    fn challenge_syn(&mut self, now: Instant, context: &mut Context<'_>) {
+        context.counters.syn_challenge += 1;
+        self.challenge(now, context);
+    }
+
     /// A challenge ACK (RFC 5961), at most so often.
-    // Implements: H-06, H-11
+    // Implements: RFC5961 s7, H-06, H-11
     pub(super) fn challenge(&mut self, now: Instant, context: &mut Context<'_>) {
-        if self.may_answer(now, context) {
+        if self.answers.may_challenge(now, context.config) {
             context.counters.challenge_acks += 1;
             self.recv.policy_mut().owe_now();
+        } else {
+            context.counters.ack_skipped_challenge += 1;
         }
     }
 
@@ -131,26 +187,18 @@ impl Connection {
         context: &mut Context<'_>,
         segment: &Segment,
         text_len: usize,
+        skipped: impl FnOnce(&mut Counters),
     ) {
-        let len = segment.sequence_len(text_len);
-        if segment.flags.contains(Flags::SYN) || len == 0 {
-            if self.may_answer(now, context) {
+        if segment.sequence_len(text_len) == 0 {
+            if self.answers.may_answer(now, context.config) {
                 self.recv.policy_mut().owe_now();
+            } else {
+                skipped(context.counters);
             }
             return;
         }
         let around = self.surroundings(context.config);
         self.recv.report_duplicate(segment.seq, text_len as u32, around);
         self.recv.policy_mut().owe_now();
-    }
-
-    fn may_answer(&mut self, now: Instant, context: &Context<'_>) -> bool {
-        let allowed = self
-            .last_challenge
-            .is_none_or(|last| now - last >= context.config.tcp_invalid_ratelimit);
-        if allowed {
-            self.last_challenge = Some(now);
-        }
-        allowed
     }
 }

@@ -219,10 +219,7 @@ impl Connection {
     }
 
     fn may_acknowledge(&self) -> bool {
-        !matches!(
-            self.state.name(),
-            StateName::SynSent | StateName::SynReceived | StateName::Closed
-        )
+        !matches!(self.state.name(), StateName::SynSent | StateName::Closed)
     }
 
     fn max_blocks(&self) -> usize {

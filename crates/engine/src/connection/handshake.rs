@@ -128,8 +128,11 @@ impl Connection {
         let Some(syn_sent) = &mut self.syn_sent else { return };
         syn_sent.crossed = Some(agreed);
         syn_sent.crossed_at = now;
+        let offset = syn_sent.timestamp_offset;
         self.transition(context, Transition::SynsCrossed);
         self.recv.on_handshake(segment.seq, agreed.window_scale.is_some());
+        // Judged and echoed from here on.
+        self.timestamps = agreed.timestamp.map(|value| Timestamps::new(offset, value, now));
         self.owed.syn = true;
     }
 

@@ -8,6 +8,7 @@
 
 mod accept;
 mod ack;
+mod answers;
 mod arrive;
 pub(crate) mod emit;
 mod expire;
@@ -23,6 +24,7 @@ use core::time::Duration;
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::WindowScale;
 
+use self::answers::Answers;
 use self::handshake::SynSent;
 use self::negotiate::Handshake;
 use self::state::{State, StateName, Transition};
@@ -71,8 +73,7 @@ pub(crate) struct Connection {
     timers: Timers,
     user: UserSide,
     owed: Owed,
-    /// When the last answer to an unacceptable segment was given (RFC 5961 section 7).
-    last_challenge: Option<Instant>,
+    answers: Answers,
     last_received: Instant,
     /// Keep-alive probes without an answer.
     keep_alive_probes: u32,
@@ -136,7 +137,7 @@ impl Connection {
     ) -> Connection {
         let mut connection = Connection::new(now, context, tuple, handshake.iss, options);
         connection.user.listener = Some(listener);
-        connection.state = State::established();
+        connection.state = State::handshake_done();
         connection.establish(now, context, handshake);
         connection
     }
@@ -157,7 +158,7 @@ impl Connection {
         send.set_nodelay(options.nodelay);
         Connection {
             tuple,
-            state: State::syn_sent(),
+            state: State::active_open(),
             syn_sent: None,
             send,
             recv: RecvSpace::new(now, config, advertised),
@@ -173,7 +174,7 @@ impl Connection {
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),
-            last_challenge: None,
+            answers: Answers::new(iss),
             last_received: now,
             keep_alive_probes: 0,
             initial_window: window,
@@ -290,6 +291,10 @@ impl Connection {
         Surroundings {
             rto: self.rtt.rto(),
             srtt: self.rtt.srtt(),
+            ack_due: self
+                .timers
+                .is_armed(TimerKind::DelayedAck)
+                .then(|| self.timers.deadline(TimerKind::DelayedAck)),
             sack: self.sack,
             dsack: self.sack && config.tcp_dsack,
         }

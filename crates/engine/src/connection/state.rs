@@ -1,8 +1,10 @@
 //! The state of RFC 9293 section 3.3.2, and the one place where it changes.
 //!
-//! LISTEN is a listener, a passive SYN-RECEIVED a half-open record, TIME-WAIT (once its last ACK is
-//! sent) a record of its own: see `endpoint`. The transitions are data, so that what is not in the
-//! table cannot happen.
+//! The transitions are data ([`TRANSITIONS`]), so that what is not in the table cannot happen;
+//! `docs/states.md` is drawn from it. LISTEN is a listener, a passive SYN-RECEIVED a half-open
+//! record, TIME-WAIT (once its last ACK is sent) a record of its own: see `endpoint`. Their rows are
+//! in the table too, and the record itself is what keeps to them: it exists in its state or not at
+//! all.
 
 use core::fmt;
 
@@ -53,8 +55,15 @@ impl fmt::Display for StateName {
 }
 
 /// What changes a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Transition {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transition {
+    /// The application connects.
+    ActiveOpen,
+    /// The application listens.
+    PassiveOpen,
+    /// A SYN arrived at a listener.
+    SynArrived,
     /// A SYN without ACK arrived in SYN-SENT: simultaneous open.
     SynsCrossed,
     /// Our SYN is acknowledged and theirs has arrived.
@@ -65,9 +74,68 @@ pub(crate) enum Transition {
     FinAcknowledged,
     /// The peer's FIN is in order.
     FinReceived,
-    /// Reset, aborted, timed out, or nothing is left to do.
+    /// A SYN that can only be of a new connection arrived in TIME-WAIT.
+    Reopened,
+    /// Reset, aborted, closed before the handshake, timed out, or nothing is left to do.
     End,
 }
+
+/// A row of the table of transitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransitionRow {
+    /// The state before.
+    pub from: StateName,
+    /// What happens.
+    pub by: Transition,
+    /// The state after.
+    pub to: StateName,
+    /// What is sent.
+    pub sends: &'static str,
+}
+
+const fn row(from: StateName, by: Transition, to: StateName, sends: &'static str) -> TransitionRow {
+    TransitionRow { from, by, to, sends }
+}
+
+/// RFC 9293 figure 5: every change of state that there is.
+///
+/// RFC 9293 lets SYN-RECEIVED go to FIN-WAIT-1 and to CLOSE-WAIT too. Here a FIN of ours waits for
+/// the handshake, so that sequence numbers are synchronized whenever one is sent, and a FIN of theirs
+/// comes with the ACK that completes the handshake: both pass through ESTABLISHED. A FIN that
+/// acknowledges ours goes from FIN-WAIT-1 to TIME-WAIT by way of FIN-WAIT-2.
+pub const TRANSITIONS: &[TransitionRow] = {
+    use StateName as S;
+    use Transition as T;
+    &[
+        row(S::Closed, T::PassiveOpen, S::Listen, "nothing"),
+        row(S::Closed, T::ActiveOpen, S::SynSent, "SYN"),
+        row(S::Listen, T::SynArrived, S::SynReceived, "SYN-ACK"),
+        row(S::Listen, T::End, S::Closed, "nothing"),
+        row(S::SynSent, T::SynsCrossed, S::SynReceived, "SYN-ACK"),
+        row(S::SynSent, T::HandshakeDone, S::Established, "ACK"),
+        row(S::SynSent, T::End, S::Closed, "nothing"),
+        row(S::SynReceived, T::HandshakeDone, S::Established, "nothing, or the FIN that waited"),
+        row(S::SynReceived, T::End, S::Closed, "RST if it was aborted"),
+        row(S::Established, T::Close, S::FinWait1, "FIN, behind what was written"),
+        row(S::Established, T::FinReceived, S::CloseWait, "ACK"),
+        row(S::Established, T::End, S::Closed, "RST if it was aborted"),
+        row(S::FinWait1, T::FinAcknowledged, S::FinWait2, "nothing"),
+        row(S::FinWait1, T::FinReceived, S::Closing, "ACK"),
+        row(S::FinWait1, T::End, S::Closed, "RST if it was aborted"),
+        row(S::FinWait2, T::FinReceived, S::TimeWait, "ACK"),
+        row(S::FinWait2, T::End, S::Closed, "RST if it was aborted"),
+        row(S::CloseWait, T::Close, S::LastAck, "FIN, behind what was written"),
+        row(S::CloseWait, T::End, S::Closed, "RST if it was aborted"),
+        row(S::Closing, T::FinAcknowledged, S::TimeWait, "nothing"),
+        row(S::Closing, T::End, S::Closed, "RST if it was aborted and text is lost"),
+        row(S::LastAck, T::FinAcknowledged, S::Closed, "nothing"),
+        row(S::LastAck, T::End, S::Closed, "RST if it was aborted and text is lost"),
+        row(S::TimeWait, T::Reopened, S::SynReceived, "SYN-ACK"),
+        row(S::TimeWait, T::End, S::Closed, "nothing"),
+        row(S::Closed, T::End, S::Closed, "nothing"),
+    ]
+};
 
 /// The state of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -75,13 +143,17 @@ pub(crate) struct State(StateName);
 
 impl State {
     /// An active open begins.
-    pub(crate) fn syn_sent() -> State {
-        State(StateName::SynSent)
+    pub(crate) fn active_open() -> State {
+        let mut state = State(StateName::Closed);
+        state.follow(Transition::ActiveOpen);
+        state
     }
 
-    /// A passive open is complete.
-    pub(crate) fn established() -> State {
-        State(StateName::Established)
+    /// A half-open record is complete.
+    pub(crate) fn handshake_done() -> State {
+        let mut state = State(StateName::SynReceived);
+        state.follow(Transition::HandshakeDone);
+        state
     }
 
     pub(crate) fn name(self) -> StateName {
@@ -119,68 +191,28 @@ impl State {
     }
 }
 
-/// RFC 9293 figure 5, for the states that a connection has.
 fn next(from: StateName, transition: Transition) -> Option<StateName> {
-    use StateName as S;
-    use Transition as T;
-    Some(match (from, transition) {
-        (S::Closed, T::End) => S::Closed,
-        (S::SynSent, T::SynsCrossed) => S::SynReceived,
-        (S::SynSent | S::SynReceived, T::HandshakeDone) => S::Established,
-        // RFC 9293 lets SYN-RECEIVED go to FIN-WAIT-1 too. Here its FIN waits for the handshake, so
-        // that sequence numbers are synchronized whenever a FIN is sent.
-        (S::Established, T::Close) => S::FinWait1,
-        (S::CloseWait, T::Close) => S::LastAck,
-        (S::FinWait1, T::FinAcknowledged) => S::FinWait2,
-        (S::Closing, T::FinAcknowledged) => S::TimeWait,
-        (S::LastAck, T::FinAcknowledged) => S::Closed,
-        (S::Established, T::FinReceived) => S::CloseWait,
-        (S::FinWait1, T::FinReceived) => S::Closing,
-        (S::FinWait2, T::FinReceived) => S::TimeWait,
-        (_, T::End) => S::Closed,
-        _ => return None,
-    })
+    TRANSITIONS.iter().find(|row| row.from == from && row.by == transition).map(|row| row.to)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const STATES: [StateName; 10] = [
-        StateName::SynSent,
-        StateName::SynReceived,
-        StateName::Established,
-        StateName::FinWait1,
-        StateName::FinWait2,
-        StateName::CloseWait,
-        StateName::Closing,
-        StateName::LastAck,
-        StateName::TimeWait,
-        StateName::Closed,
-    ];
-
     // Shows: RFC9293 s3.10.7.4o, RFC9293 s3.10.7.4v, RFC9293 s3.6 case3
     #[test]
     fn the_transitions_are_figure_5() {
-        let transitions = [
-            Transition::SynsCrossed,
-            Transition::HandshakeDone,
-            Transition::Close,
-            Transition::FinAcknowledged,
-            Transition::FinReceived,
-        ];
-        let mut table = String::new();
-        for from in STATES {
-            for transition in transitions {
-                if let Some(to) = next(from, transition) {
-                    table.push_str(&format!("{from} --{transition:?}--> {to}\n"));
-                }
-            }
-            assert_eq!(next(from, Transition::End), Some(StateName::Closed));
-        }
+        let table: String = TRANSITIONS
+            .iter()
+            .filter(|row| row.by != Transition::End)
+            .map(|row| format!("{} --{:?}--> {}\n", row.from, row.by, row.to))
+            .collect();
         assert_eq!(
             table,
-            "SYN-SENT --SynsCrossed--> SYN-RECEIVED\n\
+            "CLOSED --PassiveOpen--> LISTEN\n\
+             CLOSED --ActiveOpen--> SYN-SENT\n\
+             LISTEN --SynArrived--> SYN-RECEIVED\n\
+             SYN-SENT --SynsCrossed--> SYN-RECEIVED\n\
              SYN-SENT --HandshakeDone--> ESTABLISHED\n\
              SYN-RECEIVED --HandshakeDone--> ESTABLISHED\n\
              ESTABLISHED --Close--> FIN-WAIT-1\n\
@@ -190,7 +222,17 @@ mod tests {
              FIN-WAIT-2 --FinReceived--> TIME-WAIT\n\
              CLOSE-WAIT --Close--> LAST-ACK\n\
              CLOSING --FinAcknowledged--> TIME-WAIT\n\
-             LAST-ACK --FinAcknowledged--> CLOSED\n"
+             LAST-ACK --FinAcknowledged--> CLOSED\n\
+             TIME-WAIT --Reopened--> SYN-RECEIVED\n"
         );
+    }
+
+    #[test]
+    fn each_state_can_end_and_no_event_has_two_outcomes() {
+        for row in TRANSITIONS {
+            assert_eq!(next(row.from, Transition::End), Some(StateName::Closed), "{}", row.from);
+            let same = TRANSITIONS.iter().filter(|it| it.from == row.from && it.by == row.by);
+            assert_eq!(same.count(), 1, "{} {:?}", row.from, row.by);
+        }
     }
 }

@@ -28,9 +28,11 @@ impl Connection {
             return Step::Done;
         }
         if !self.state.may_receive() {
-            // The peer has sent its FIN: this is a copy of it, or nonsense beyond it. Both are
-            // answered with where we stand.
-            self.recv.policy_mut().owe_now();
+            // The peer has sent its FIN. A copy of what came before is answered with where we
+            // stand, nonsense beyond it is ignored.
+            if segment.seq.before(self.recv.nxt()) {
+                self.recv.policy_mut().owe_now();
+            }
             return Step::Done;
         }
         let after = segment.seq + payload.len() as u32;
@@ -51,7 +53,11 @@ impl Connection {
             Verdict::InOrder => {}
             Verdict::OutOfOrder => context.counters.ofo_queued += 1,
             Verdict::Duplicate => context.counters.dsack_sent += u64::from(around.dsack),
-            Verdict::OutOfWindow => context.counters.drop_no_buffer += 1,
+            Verdict::OutOfWindow => {
+                context.counters.beyond_window += 1;
+                context.counters.drop_no_buffer += 1;
+            }
+            Verdict::ZeroWindow => context.counters.zero_window_drop += 1,
             Verdict::TooManyPieces => context.counters.ofo_dropped += 1,
         }
         if received.readable > 0 {
@@ -80,6 +86,8 @@ impl Connection {
         let was_open = self.state.name() == StateName::Established;
         self.transition(context, Transition::FinReceived);
         if !was_open {
+            // Both sides have said all they had to say: nothing will come that an ACK could ride on.
+            self.recv.policy_mut().owe_now();
             self.timers.stop(TimerKind::FinWait2);
         }
     }

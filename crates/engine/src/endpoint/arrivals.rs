@@ -102,7 +102,7 @@ impl Endpoint {
             syn_received::Disposition::AnswerAgain | syn_received::Disposition::Challenge
                 if !record.may_answer(now, &self.config) =>
             {
-                self.counters.drop_limit += 1;
+                self.counters.ack_skipped_syn_recv += 1;
             }
             syn_received::Disposition::AnswerAgain => {
                 let answer = record.answer(now, &self.config, self.mtu);

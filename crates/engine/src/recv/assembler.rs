@@ -64,6 +64,11 @@ impl Assembler {
         !self.waiting.is_empty()
     }
 
+    /// The offset behind the last byte that waits behind a hole.
+    pub(crate) fn highest(&self) -> Option<u64> {
+        self.waiting.last_key_value().map(|(offset, piece)| offset + piece.len() as u64)
+    }
+
     /// Places the piece that begins at `offset`.
     pub(crate) fn place(&mut self, offset: u64, piece: Bytes, max_waiting: usize) -> Placed {
         let end = offset + piece.len() as u64;

@@ -30,7 +30,10 @@ pub(crate) enum Verdict {
     InOrder,
     OutOfOrder,
     Duplicate,
+    /// It lies beyond the window, in whole or in part.
     OutOfWindow,
+    /// The window is closed, though nothing waits to be read.
+    ZeroWindow,
     TooManyPieces,
 }
 
@@ -51,7 +54,7 @@ impl RecvSpace {
     pub(crate) fn on_text(&mut self, now: Instant, text: Text, around: Surroundings) -> Received {
         let Text { seq, payload, fin, push, segment_len } = text;
         let len = payload.len() as u64;
-        self.measure(segment_len.min(payload.len() as u32));
+        self.measure(segment_len.min(payload.len() as u32), push, fin);
         let next = self.assembler.next();
         let signed = i64::from(seq.signed_distance_from(self.seq(next)));
         let below = signed.min(0).unsigned_abs();
@@ -63,10 +66,18 @@ impl RecvSpace {
         if after.at_or_before(self.nxt()) {
             return self.on_duplicate(now, next.checked_sub(below), below.min(len), around);
         }
-        if start >= edge && (len > below || start > edge) && !(fin && len == below) {
+        // As Linux 6.18, a segment that reaches beyond the window is taken whole or not at all: whole
+        // if nothing waits to be read, so that a peer which overshoots makes progress. Its numbers
+        // begin inside the window, so what is held stays below the window and one segment. A FIN may
+        // stand on the edge: it takes no room, and its sender would repeat it for ever.
+        let empty = self.assembler.readable() == 0;
+        let has_text = len > below;
+        if start > edge || has_text && (start == edge || end > edge && !empty) {
             self.policy.enter_quick_mode(self.window_segments());
             self.policy.owe_now();
-            return Received::dropped(Verdict::OutOfWindow);
+            let closed = edge == next && start == next && empty;
+            let verdict = if closed { Verdict::ZeroWindow } else { Verdict::OutOfWindow };
+            return Received::dropped(verdict);
         }
         if below > 0
             && len > 0
@@ -76,8 +87,7 @@ impl RecvSpace {
             self.sack.on_duplicate(from, (from + len).min(next));
             self.policy.enter_quick_mode(self.window_segments());
         }
-        let cut = end.saturating_sub(edge);
-        if fin && cut == 0 {
+        if fin {
             self.fin_at = Some(end);
         }
         let had_hole = self.assembler.has_hole();
@@ -87,37 +97,32 @@ impl RecvSpace {
                 self.policy.owe_now();
                 return Received::dropped(Verdict::OutOfOrder);
             }
-            return self.on_out_of_order(now, start, end - cut, payload, around);
+            return self.on_out_of_order(now, start, end, payload, around);
         }
-        if let Some((from, to)) = self.sack.overlap(start, end - cut)
+        if let Some((from, to)) = self.sack.overlap(start, end)
             && around.dsack
         {
             // It repeats what waited behind the hole that it fills.
             self.sack.on_duplicate(from, to);
         }
-        let readable = self.append(start, below, end - cut, payload);
+        let readable = self.append(start, below, end, payload);
         self.sack.on_advance(self.assembler.next());
         if readable > 0 {
             self.policy.on_advance();
             let held = self.held();
-            self.window.on_in_order(segment_len.max(1).min(len as u32), held);
+            if self.window.on_in_order(segment_len.max(1).min(len as u32), held) {
+                self.policy.on_window_growth();
+            }
             self.tune.on_arrival(now, self.assembler.next(), self.wnd());
             self.policy.on_data(now, around.rto, self.window_segments());
         }
         let fin_now = self.fin_at == Some(self.assembler.next()) && !self.fin_received;
         if fin_now {
             self.fin_received = true;
-            // RFC 9293: acknowledge it. Nothing more will come that an ACK could wait for.
-            self.policy.owe_now();
+            self.policy.on_fin();
         }
-        let owes = self.policy.decide(
-            now,
-            self.is_more_than_one_unacknowledged(),
-            had_hole,
-            push,
-            around.srtt,
-        );
-        let owes = if fin_now { Owes::Now } else { owes };
+        let more_than_one = self.is_more_than_one_unacknowledged();
+        let owes = self.policy.decide(now, more_than_one, had_hole, around.ack_due, around.srtt);
         Received { readable, fin: fin_now, owes, verdict: Verdict::InOrder }
     }
 

@@ -30,6 +30,8 @@ use crate::instant::Instant;
 
 /// Linux's TCP_MSS_DEFAULT: the first guess at the size of arriving segments.
 const RCV_MSS_GUESS: u32 = 536;
+/// Linux's TCP_MIN_MSS: the smallest segment that can be a full one.
+const LEAST_RCV_MSS: u32 = 88;
 
 /// How a segment's numbers lie to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,8 @@ pub(crate) enum Placement {
 pub(crate) struct Surroundings {
     pub(crate) rto: Duration,
     pub(crate) srtt: Option<Duration>,
+    /// When the ACK is due that is delayed already.
+    pub(crate) ack_due: Option<Instant>,
     pub(crate) sack: bool,
     pub(crate) dsack: bool,
 }
@@ -73,6 +77,8 @@ pub(crate) struct RecvSpace {
     fin_received: bool,
     /// The size of the segments that arrive, estimated (Linux's `rcv_mss`).
     rcv_mss: u32,
+    /// The size of the last segment if it was smaller, but may be all that the peer's path carries.
+    last_small_segment: u32,
     advertised_mss: u32,
     max_waiting: usize,
     max_capacity: usize,
@@ -98,7 +104,8 @@ impl RecvSpace {
             policy: AckPolicy::new(config.tcp_comp_sack_nr),
             fin_at: None,
             fin_received: false,
-            rcv_mss: RCV_MSS_GUESS.min(u32::from(advertised_mss)).max(88),
+            rcv_mss: RCV_MSS_GUESS.min(u32::from(advertised_mss)).max(LEAST_RCV_MSS),
+            last_small_segment: 0,
             advertised_mss: u32::from(advertised_mss),
             max_waiting: config.max_out_of_order,
             max_capacity: config.tcp_rmem.max / 2,
@@ -179,6 +186,11 @@ impl RecvSpace {
         }
     }
 
+    /// The right edge of what arrived beyond a hole: the highest number that SACK reports.
+    pub(crate) fn highest_reported(&self) -> Option<SeqNumber> {
+        self.assembler.highest().map(|offset| self.seq(offset))
+    }
+
     /// Whether `seq` is strictly inside the window: for resets, which RFC 5961 judges harder.
     pub(crate) fn is_in_window(&self, seq: SeqNumber) -> bool {
         let nxt = self.nxt();
@@ -228,6 +240,9 @@ impl RecvSpace {
     pub(crate) fn acknowledge(&mut self, max_blocks: usize) -> AckFields {
         let nxt = self.nxt();
         let held = self.held();
+        if self.window.is_filling(held) {
+            self.policy.stop_quick();
+        }
         let window = self.window.offer(nxt, held, self.rcv_mss);
         let blocks = match self.policy.take_owed() {
             Some(blocks) => blocks,
@@ -256,10 +271,31 @@ impl RecvSpace {
         self.sack.clear();
     }
 
-    fn measure(&mut self, segment_len: u32) {
+    /// Adapts the estimate of the peer's segment size, and notes where one of its writes seems to
+    /// end: in a segment that is less than full, or full and pushed.
+    fn measure(&mut self, segment_len: u32, push: bool, fin: bool) {
+        if segment_len == 0 {
+            return;
+        }
+        let last = core::mem::take(&mut self.last_small_segment);
         if segment_len >= self.rcv_mss {
             self.rcv_mss = segment_len.min(self.advertised_mss.max(RCV_MSS_GUESS));
+            if push {
+                self.policy.on_pushed_once();
+            }
+            return;
         }
+        let may_be_full =
+            segment_len >= RCV_MSS_GUESS || segment_len >= LEAST_RCV_MSS && !push && !fin;
+        if may_be_full {
+            // Two alike, and no write ends there: the peer's segments are of this size.
+            self.last_small_segment = segment_len;
+            if last == segment_len {
+                self.rcv_mss = segment_len;
+                return;
+            }
+        }
+        self.policy.on_pushed();
     }
 
     /// Bytes received since the last ACK.
@@ -307,8 +343,13 @@ mod tests {
     use super::*;
 
     const IRS: SeqNumber = SeqNumber(u32::MAX - 100);
-    const AROUND: Surroundings =
-        Surroundings { rto: Duration::from_millis(300), srtt: None, sack: true, dsack: true };
+    const AROUND: Surroundings = Surroundings {
+        rto: Duration::from_millis(300),
+        srtt: None,
+        ack_due: None,
+        sack: true,
+        dsack: true,
+    };
 
     fn space() -> RecvSpace {
         let mut recv = RecvSpace::new(Instant::ZERO, &Config::default(), 1460);
@@ -376,22 +417,23 @@ mod tests {
 
     // Shows: H-68
     #[test]
-    fn nothing_beyond_the_window_is_kept() {
+    fn what_reaches_beyond_the_window_is_taken_whole_only_while_nothing_waits_to_be_read() {
         let mut recv = space();
         let wnd = recv.wnd();
-        let payload = Chunks::from(Bytes::from(vec![1u8; 100_000]));
-        let received = give(
-            &mut recv,
-            Text { seq: IRS + 1, payload, fin: true, push: false, segment_len: 1460 },
-        );
-        assert_eq!(received.readable, u64::from(wnd));
-        assert!(!received.fin, "the FIN lay beyond the window");
-        let payload = Chunks::from(Bytes::from_static(b"x"));
-        let seq = IRS + 1 + wnd + 10;
-        let beyond =
-            give(&mut recv, Text { seq, payload, fin: false, push: false, segment_len: 1 });
-        assert_eq!(beyond.verdict, Verdict::OutOfWindow);
-        assert_eq!(recv.held(), wnd as usize);
+        let large = || Chunks::from(Bytes::from(vec![1u8; 100_000]));
+        let give_at = |recv: &mut RecvSpace, offset: u32, payload: Chunks, fin: bool| {
+            let text = Text { seq: IRS + 1 + offset, payload, fin, push: false, segment_len: 1460 };
+            let received = give(recv, text);
+            (received.readable, received.verdict, received.fin)
+        };
+        let byte = || Chunks::from(Bytes::from_static(b"x"));
+        assert_eq!(give_at(&mut recv, wnd, byte(), false), (0, Verdict::OutOfWindow, false));
+        assert_eq!(give_at(&mut recv, 0, byte(), false).0, 1);
+        assert_eq!(give_at(&mut recv, 1, large(), true), (0, Verdict::OutOfWindow, false));
+        assert_eq!(recv.read(Instant::ZERO, 10).len(), 1);
+        assert_eq!(give_at(&mut recv, 1, large(), true), (100_000, Verdict::InOrder, true));
+        assert_eq!(recv.held(), 100_000);
+        assert_eq!(recv.wnd(), 0);
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl ReceiveWindow {
             space -= space % mss;
         }
         let scale = if scaling { scale_for(max_capacity) } else { WindowScale::new(0) };
-        let offered = space.min(MAX_UNSCALED);
+        // What the SYN's field cannot say is offered with the first ACK, where there is a scale.
+        let offered = if scale.shift() == 0 { space.min(MAX_UNSCALED) } else { space };
         ReceiveWindow {
             capacity,
             slow_start: offered,
@@ -57,6 +58,8 @@ impl ReceiveWindow {
         if !scaling {
             self.scale = WindowScale::new(0);
             self.capacity = self.capacity.min(MAX_UNSCALED);
+            self.offered = self.offered.min(MAX_UNSCALED);
+            self.slow_start = self.slow_start.min(MAX_UNSCALED);
         }
     }
 
@@ -130,13 +133,21 @@ impl ReceiveWindow {
     }
 
     /// Full segments arrive in order and are not piling up: offer more (Linux's
-    /// `tcp_grow_window`, twice the segment each time).
-    pub(crate) fn on_in_order(&mut self, segment_len: u32, held: usize) {
+    /// `tcp_grow_window`, twice the segment each time). Whether it grew.
+    pub(crate) fn on_in_order(&mut self, segment_len: u32, held: usize) -> bool {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let free = self.capacity.saturating_sub(held);
-        if segment_len >= 128 && self.slow_start < free {
-            self.slow_start = (self.slow_start + 2 * segment_len).min(free);
+        let grows = segment_len >= 128 && self.slow_start < free;
+        if grows {
+            self.slow_start = self.slow_start.saturating_add(2 * segment_len).min(free);
         }
+        grows
+    }
+
+    /// Whether more than half of the buffer is taken.
+    pub(crate) fn is_filling(&self, held: usize) -> bool {
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.capacity.saturating_sub(held) < self.capacity / 2
     }
 
     /// The buffer may hold more from now on.

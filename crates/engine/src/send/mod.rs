@@ -195,7 +195,7 @@ impl SendSpace {
     }
 
     /// What `ack` means here (RFC 9293 section 3.10.7.4, RFC 5961 section 5.2).
-    // Implements: RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m
+    // Implements: RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m, RFC5961 s5.2, RFC5961 s5.2b
     pub(crate) fn judge(&self, ack: SeqNumber) -> AckKind {
         if ack.after(self.nxt) {
             AckKind::Unsent
@@ -203,7 +203,10 @@ impl SendSpace {
             AckKind::Repeated
         } else if ack.after(self.una) {
             AckKind::New
-        } else if self.una.distance_from(ack) > self.max_wnd {
+        } else if u64::from(self.una.distance_from(ack))
+            > u64::from(self.max_wnd).min(self.buffer.start())
+        {
+            // As Linux, also what lies before our first byte: nobody could ever acknowledge that.
             AckKind::Ancient
         } else {
             AckKind::Old
@@ -227,6 +230,17 @@ impl SendSpace {
         Acknowledged { bytes: offset - before, fin }
     }
 
+    /// Whether a segment with these numbers says something newer of the window.
+    pub(crate) fn may_update_window(&self, seq: SeqNumber, ack: SeqNumber, field: u16) -> bool {
+        let wnd = self.scale.scale_up(field);
+        // Deviates: RFC 9293 takes the later of two segments with equal numbers. As Linux, the larger
+        // window of two, which cannot be told apart if the network swapped them; or none at all.
+        let newer = self.wl1.before(seq)
+            || self.wl1 == seq
+                && (self.wl2.before(ack) || self.wl2 == ack && (wnd > self.wnd || wnd == 0));
+        newer && ack.at_or_after(self.una) && ack.at_or_before(self.nxt)
+    }
+
     /// Takes the window field of an acceptable segment.
     // Implements: RFC9293 s3.10.7.4n, 9293 MUST-1, 9293 REC-1, 9293 MUST-34
     pub(crate) fn update_window(
@@ -235,15 +249,10 @@ impl SendSpace {
         ack: SeqNumber,
         field: u16,
     ) -> WindowUpdate {
-        let wnd = self.scale.scale_up(field);
-        // Deviates: RFC 9293 takes the later of two segments with equal numbers. As Linux, the larger
-        // window of two, which cannot be told apart if the network swapped them; or none at all.
-        let newer = self.wl1.before(seq)
-            || self.wl1 == seq
-                && (self.wl2.before(ack) || self.wl2 == ack && (wnd > self.wnd || wnd == 0));
-        if !newer || ack.before(self.una) || ack.after(self.nxt) {
+        if !self.may_update_window(seq, ack, field) {
             return WindowUpdate::Unchanged;
         }
+        let wnd = self.scale.scale_up(field);
         self.wl1 = seq;
         self.wl2 = ack;
         if wnd == self.wnd {

@@ -6,6 +6,7 @@
 //! number that is wanted. A wrong expectation fails with the exchange printed as tcpdump would.
 
 mod setup;
+pub mod ways;
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -288,6 +289,11 @@ impl Single {
     /// The absolute number of the engine's byte `relative`.
     pub fn own_number(&self, relative: u32) -> SeqNumber {
         self.iss + relative
+    }
+
+    /// The absolute number of the peer's byte `relative`.
+    pub fn peer_number(&self, relative: u32) -> SeqNumber {
+        self.irs + relative
     }
 
     /// The peer sends a segment.
