@@ -148,7 +148,7 @@ fn what_arrives_on_its_last_hop_is_taken() {
     });
 }
 
-// Shows: 9293 SHLD-6, RFC6691 s2, RFC1122 s3.3.3
+// Shows: 9293 SHLD-6, RFC6691 s2, RFC1122 s3.3.3, RFC8200 s8.3, RFC6864 s4.3
 #[test]
 fn the_size_that_a_syn_announces_is_the_devices_and_no_packet_is_larger() {
     for (ipv6, mtu) in [(false, 576), (false, 1500), (false, 9000), (true, 1280), (true, 9000)] {

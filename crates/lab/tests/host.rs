@@ -115,6 +115,39 @@ fn the_same_pair_of_ends_cannot_connect_twice() {
     single.expect_state(id, StateName::SynSent);
 }
 
+// Shows: RFC6056 s3.5
+#[test]
+fn a_socket_bound_to_port_zero_gets_a_port_that_cannot_be_told_beforehand() {
+    // A listener has its port at once, when no destination is known yet.
+    let mut listening = std::collections::BTreeSet::new();
+    let mut apart = 0;
+    for seed in 0..32 {
+        let mut single = Single::server(Setup { seed, ..Setup::default() });
+        let any = SocketAddr::new(single.local().ip(), 0);
+        let mut bind = || {
+            let listener = single.listen_with(ListenRequest::new(any));
+            single.endpoint().listener_address(listener).unwrap().port()
+        };
+        let (first, second) = (bind(), bind());
+        assert!((32_768..=60_999).contains(&first) && first != second, "{first}, {second}");
+        apart += usize::from(second != first + 1);
+        listening.insert(first);
+    }
+    assert!(listening.len() > 28 && apart > 16, "{listening:?}, {apart} of 32 not in a row");
+    // Who binds and then connects gets it at the connect, by its destination.
+    let mut single = Single::client(Setup::default());
+    let any = SocketAddr::new(single.local().ip(), 0);
+    let mut ports = Vec::new();
+    for host in 2..34 {
+        let remote = SocketAddr::from(([10, 0, 0, host], 80));
+        let request = ConnectRequest::new(remote).local(any);
+        let id = single.call(|endpoint, now| endpoint.connect(now, request)).unwrap();
+        ports.push(i32::from(single.endpoint().local_addr(id).unwrap().port()));
+    }
+    let near = ports.windows(2).filter(|pair| (pair[1] - pair[0]).abs() < 100).count();
+    assert!(near < 4, "{ports:?}");
+}
+
 /// An ICMP error from a router about a segment of ours with this number.
 fn report(single: &Single, kind: u8, code: u8, seq: u32, rest: [u8; 4]) -> bytes::Bytes {
     let ours = IpHeader {

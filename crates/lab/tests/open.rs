@@ -199,6 +199,7 @@ fn a_listener_answers_an_ack_with_a_reset_and_ignores_the_rest() {
 }
 
 // Shows: RFC9293 s3.10.7.1a, RFC9293 s3.10.7.1b, RFC9293 s3.10.7.1c, I-23, RFC9293 s3.10.7.4t
+// Shows: RFC4443 s3.1
 #[test]
 fn a_closed_port_answers_by_the_book() {
     for_each_server(&Config::default(), |single| {
