@@ -399,9 +399,8 @@ fn a_buffer_that_is_full_is_not_writable_and_says_when_it_is_again() {
         // Exactly full: nobody was turned away.
         assert!(single.try_write(id, 1 << 20).unwrap() > 0);
         single.take_segments();
-        let writable = |single: &Single| {
-            single.endpoint().readiness(id).contains(Readiness::WRITABLE)
-        };
+        let writable =
+            |single: &Single| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
         assert!(!writable(single), "a write would be refused");
         let all = single.endpoint().info(id).unwrap().notsent_bytes as u32;
         single.take_events();
