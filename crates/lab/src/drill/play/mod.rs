@@ -438,6 +438,10 @@ impl<'s> Player<'s> {
                 let scaled = if self.settings.ts_ecr_scaled { Scaled::Yes } else { Scaled::No };
                 inject::tcp(&packet.ip, tcp, live, scaled)?
             }
+            Body::Icmp(icmp) if icmp.mtu.is_some() && self.files.ignores_reports_of_mtu => {
+                let what = "a report of an MTU to a socket that does not discover its path's";
+                return Err(Stop::unsupported(what));
+            }
             Body::Icmp(icmp) => inject::icmp(&packet.ip, icmp, live)?,
             Body::Udp { .. } => return Err(Stop::unsupported("udp packets")),
         };

@@ -26,6 +26,8 @@ pub(super) struct Socket {
     pub(super) options: SocketOptions,
     /// A connect was begun whose outcome no call has told yet.
     pub(super) connecting: bool,
+    /// TCP_INQ: what is left to read is told with each recvmsg.
+    pub(super) tells_unread: bool,
 }
 
 /// What the engine has for a socket.
@@ -45,58 +47,63 @@ impl Socket {
             bound: None,
             options: SocketOptions::default(),
             connecting: false,
+            tells_unread: false,
         }
     }
 }
 
 /// The descriptors, by the script's numbers.
 #[derive(Debug, Default)]
-pub(super) struct Files(BTreeMap<i64, File>);
+pub(super) struct Files {
+    by_number: BTreeMap<i64, File>,
+    /// A socket does not discover its path's MTU: reports of it would not mean what they mean here.
+    pub(super) ignores_reports_of_mtu: bool,
+}
 
 impl Files {
     pub(super) fn get(&self, fd: i64) -> Option<&File> {
-        self.0.get(&fd)
+        self.by_number.get(&fd)
     }
 
     pub(super) fn get_mut(&mut self, fd: i64) -> Option<&mut File> {
-        self.0.get_mut(&fd)
+        self.by_number.get_mut(&fd)
     }
 
     /// Gives `file` the number that the script has for it. `Err` if that is taken.
     pub(super) fn insert(&mut self, fd: i64, file: File) -> Result<(), String> {
-        if self.0.contains_key(&fd) {
+        if self.by_number.contains_key(&fd) {
             return Err(format!("descriptor {fd} is open already"));
         }
-        self.0.insert(fd, file);
+        self.by_number.insert(fd, file);
         Ok(())
     }
 
     pub(super) fn remove(&mut self, fd: i64) -> Option<File> {
-        for file in self.0.values_mut() {
+        for file in self.by_number.values_mut() {
             if let File::Epoll(interests) = file {
                 interests.remove(&fd);
             }
         }
-        self.0.remove(&fd)
+        self.by_number.remove(&fd)
     }
 
     /// The socket of this number.
     pub(super) fn socket(&self, fd: i64) -> Option<&Socket> {
-        match self.0.get(&fd) {
+        match self.by_number.get(&fd) {
             Some(File::Socket(socket)) => Some(socket),
             _ => None,
         }
     }
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = (i64, &Socket)> {
-        self.0.iter().filter_map(|(fd, file)| match file {
+        self.by_number.iter().filter_map(|(fd, file)| match file {
             File::Socket(socket) => Some((*fd, socket)),
             File::Epoll(_) => None,
         })
     }
 
     pub(super) fn epolls_mut(&mut self) -> impl Iterator<Item = &mut BTreeMap<i64, Interest>> {
-        self.0.values_mut().filter_map(|file| match file {
+        self.by_number.values_mut().filter_map(|file| match file {
             File::Epoll(interests) => Some(interests),
             File::Socket(_) => None,
         })

@@ -4,7 +4,9 @@ use towpath_engine::StateName;
 
 use super::super::sockets::{File, Kind};
 use super::args::{arg, number};
-use super::{Attempt, Context, Progress, error, integer, plain_result, socket, socket_mut, value};
+use super::{
+    Attempt, Context, Outcome, Progress, error, integer, plain_result, socket_mut, value,
+};
 use crate::drill::ast::Call;
 use crate::drill::verdict::Stop;
 
@@ -111,17 +113,28 @@ pub(super) fn shutdown(context: &mut Context<'_>, call: &Call) -> Attempt {
     Ok(plain_result(receiving.and(sending)))
 }
 
-pub(super) fn close(context: &mut Context<'_>, call: &Call, _progress: &Progress) -> Attempt {
-    let fd = number(call, 0)?;
-    if let Ok(socket) = socket(context.files, fd) {
-        match socket.kind {
+pub(super) fn close(context: &mut Context<'_>, call: &Call, progress: &mut Progress) -> Attempt {
+    if progress.lingering.is_none() {
+        let fd = number(call, 0)?;
+        let file = match context.files.remove(fd) {
+            Some(File::Socket(socket)) => socket.kind,
+            Some(File::Epoll(_)) => return Ok(value(0)),
+            None => return Ok(error("EBADF")),
+        };
+        match file {
             Kind::Fresh => {}
             Kind::Listening(id) => context.endpoint.close_listener(context.now, id),
-            Kind::Connection(id) => context.endpoint.close(context.now, id),
+            Kind::Connection(id) => {
+                let linger = context.endpoint.options(id).ok().and_then(|options| options.linger);
+                context.endpoint.close(context.now, id);
+                let micros = linger.map_or(0, |time| time.as_micros());
+                let micros = i64::try_from(micros).unwrap_or(i64::MAX);
+                progress.until = Some(context.script_now.saturating_add(micros));
+                progress.lingering = Some(id);
+            }
         }
     }
-    match context.files.remove(fd) {
-        Some(File::Socket(_) | File::Epoll(_)) => Ok(value(0)),
-        None => Ok(error("EBADF")),
-    }
+    let waits = progress.lingering.is_some_and(|id| context.endpoint.is_lingering(id))
+        && progress.until.is_some_and(|until| context.script_now < until);
+    Ok(if waits { Outcome::Blocks } else { value(0) })
 }

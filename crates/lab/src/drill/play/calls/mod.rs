@@ -10,7 +10,7 @@ pub(super) mod wait;
 
 use core::net::SocketAddr;
 
-use towpath_engine::{Endpoint, Instant, SocketError};
+use towpath_engine::{ConnectionId, Endpoint, Instant, SocketError};
 
 pub(super) use self::args::{integer, plain};
 use super::sockets::{File, Files, Socket};
@@ -37,6 +37,8 @@ pub(super) struct Progress {
     pub(super) bytes: usize,
     /// When it stops to wait, in script time.
     pub(super) until: Option<i64>,
+    /// The connection that a close waits for.
+    pub(super) lingering: Option<ConnectionId>,
 }
 
 /// How an attempt ended.
