@@ -157,6 +157,17 @@ mod tests {
         assert_eq!(rtt.rto(), ms(300));
     }
 
+    // Shows: RFC6298 s4
+    #[test]
+    fn without_any_variance_the_granularity_of_the_clock_is_the_margin() {
+        let mut rtt = RttEstimator::new(&Config::default().rto_min(Duration::from_nanos(1)));
+        for _ in 0..200 {
+            rtt.on_sample(ms(100));
+        }
+        assert!(rtt.rttvar().is_some_and(|rttvar| rttvar * 4 < GRANULARITY));
+        assert_eq!(rtt.rto(), ms(100) + GRANULARITY);
+    }
+
     // Shows: RFC6298 s5.7
     #[test]
     fn a_lost_syn_without_a_sample_makes_data_start_with_three_seconds() {

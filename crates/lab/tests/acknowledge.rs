@@ -48,7 +48,7 @@ fn a_single_segment_is_acknowledged_late_but_within_half_a_second() {
     });
 }
 
-// Shows: 9293 SHLD-19, RFC5681 s4.2c
+// Shows: 9293 SHLD-19, RFC5681 s4.2c, RFC2525 2.13
 #[test]
 fn every_second_full_segment_is_acknowledged_at_once() {
     for_each_server(&Config::default(), |single| {
@@ -173,7 +173,7 @@ fn an_acceptable_ack_is_never_acknowledged() {
     });
 }
 
-// Shows: RFC5681 s4.2a, RFC5681 s4.2b, RFC2018 s3b, 9293 SHLD-31
+// Shows: RFC5681 s4.2a, RFC5681 s4.2b, RFC2018 s3b, 9293 SHLD-31, RFC2525 2.5
 #[test]
 fn a_hole_is_reported_at_once_and_filled_at_once() {
     for_each_server(&Config::default(), |single| {

@@ -8,7 +8,7 @@ use towpath_engine::{CloseReason, Config, SocketError, SocketOptions, StateName}
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
 
-// Shows: RFC9293 s3.10.7.4o, RFC9293 s3.10.7.4v, 9293 MUST-12
+// Shows: RFC9293 s3.10.7.4o, RFC9293 s3.10.7.4v, 9293 MUST-12, RFC2525 2.15
 #[test]
 fn four_segments_close_from_our_side() {
     for_each_server(&Config::default(), |single| {
@@ -398,7 +398,7 @@ fn a_half_closed_socket_that_is_still_held_waits_for_ever() {
     });
 }
 
-// Shows: 9293 SHLD-3
+// Shows: 9293 SHLD-3, RFC2525 2.16
 #[test]
 fn data_for_a_closed_socket_is_reset() {
     for_each_server(&Config::default(), |single| {

@@ -64,7 +64,7 @@ fn probes_that_nobody_answers_end_the_connection() {
     });
 }
 
-// Shows: 9293 MUST-34, 9293 MUST-35, 9293 SHLD-15, 9293 SHLD-16
+// Shows: 9293 MUST-34, 9293 MUST-35, 9293 SHLD-15, 9293 SHLD-16, RFC7323 s2.4c
 #[test]
 fn a_window_that_shrinks_over_data_in_flight_stops_new_data_only() {
     for_each_server(&Config::default(), |single| {
@@ -183,7 +183,7 @@ fn a_peer_whose_largest_window_is_below_a_segment_gets_half_of_it_at_once() {
     });
 }
 
-// Shows: 9293 SHLD-7, 9293 MUST-17
+// Shows: 9293 SHLD-7, 9293 MUST-17, 9293 MUST-60, 9293 SHLD-27
 #[test]
 fn a_small_write_waits_for_the_ack_of_the_one_before_unless_told_not_to() {
     for nodelay in [false, true] {

@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(offers, [0, 3000, 4000, 5000, 6000]);
     }
 
-    // Shows: 9293 SHLD-14
+    // Shows: 9293 SHLD-14, RFC9293 s3.10.7.4s
     #[test]
     fn the_right_edge_never_moves_left() {
         let mut window = ReceiveWindow::initial(&room(65_536, 1 << 22), 1000, true);
