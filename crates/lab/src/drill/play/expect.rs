@@ -108,14 +108,11 @@ fn check_options(
         Options::List(options) => options.iter().cloned().map(Piece::Known).collect(),
     };
     let found = seen.script_options(live);
-    let differs =
-        || Err(format!("options <{}>, expected <{}>", show(&found), show(&wanted)));
+    let differs = || Err(format!("options <{}>, expected <{}>", show(&found), show(&wanted)));
     let (mut left, mut right) = (wanted.clone(), found.clone());
     if settings.options_as_set {
         for list in [&mut left, &mut right] {
-            list.retain(|piece| {
-                !matches!(piece, Piece::Known(TcpOption::Nop | TcpOption::Eol))
-            });
+            list.retain(|piece| !matches!(piece, Piece::Known(TcpOption::Nop | TcpOption::Eol)));
             list.sort_by_key(sort_key);
         }
     }

@@ -402,7 +402,8 @@ impl<'s> Player<'s> {
             Some(errno) => format!("{expected} {errno}"),
             None => expected.to_string(),
         };
-        let wrong = |found: String| Stop::fail(format!("{name} returns {found}, expected {wanted}"));
+        let wrong =
+            |found: String| Stop::fail(format!("{name} returns {found}, expected {wanted}"));
         let mut made = None;
         match answer {
             Answer::Value(found) if found == expected && call.errno.is_none() => {}
@@ -530,6 +531,9 @@ impl<'s> Player<'s> {
 
     fn command(&mut self, text: &str) -> Result<(), Stop> {
         let counters = self.host.endpoint.counters().clone();
+        let listeners = self.files.sockets().filter(|(_, s)| matches!(s.kind, Kind::Listening(_)));
+        let listening: Vec<u16> =
+            listeners.filter_map(|(_, socket)| Some(socket.bound?.port())).collect();
         let endpoint = &mut self.host.endpoint;
         let mut set = |name: &str, value: &str| {
             let mut config = endpoint.config().clone();
@@ -537,7 +541,7 @@ impl<'s> Player<'s> {
             endpoint.set_config(config).map_err(|why| why.to_string())?;
             Ok(settled)
         };
-        self.shell.run(text, &counters, &mut set)?;
+        self.shell.run(text, &counters, &listening, &mut set)?;
         self.settle()
     }
 

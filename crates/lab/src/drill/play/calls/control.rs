@@ -4,9 +4,7 @@ use towpath_engine::StateName;
 
 use super::super::sockets::{File, Kind};
 use super::args::{arg, number};
-use super::{
-    Attempt, Context, Outcome, Progress, error, integer, plain_result, socket_mut, value,
-};
+use super::{Attempt, Context, Outcome, Progress, error, integer, plain_result, socket_mut, value};
 use crate::drill::ast::Call;
 use crate::drill::verdict::Stop;
 

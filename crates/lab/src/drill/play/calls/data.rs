@@ -55,9 +55,13 @@ impl Transfer {
     fn new(call: &Call, allowed: i64) -> Result<Transfer, Stop> {
         let fd = number(call, 0)?;
         let transfer = match call.name.as_str() {
-            "read" | "write" => {
-                Transfer { fd, buffer: buffer(arg(call, 1)?)?, len: length(call, 2)?, flags: 0, unread: None }
-            }
+            "read" | "write" => Transfer {
+                fd,
+                buffer: buffer(arg(call, 1)?)?,
+                len: length(call, 2)?,
+                flags: 0,
+                unread: None,
+            },
             "readv" | "writev" => {
                 let (buffer, len) = vectors(arg(call, 1)?)?;
                 Transfer { fd, buffer, len, flags: 0, unread: None }
@@ -90,7 +94,8 @@ impl Transfer {
         let rest = transfer.flags & !allowed;
         if rest != 0 {
             let name = FLAG_NAMES.iter().find(|(bit, _)| rest & bit != 0);
-            let name = name.map_or_else(|| format!("flags {rest:#x}"), |(_, name)| (*name).to_owned());
+            let name =
+                name.map_or_else(|| format!("flags {rest:#x}"), |(_, name)| (*name).to_owned());
             return Err(Stop::unsupported(format!("{} with {name}", call.name)));
         }
         Ok(transfer)
@@ -177,7 +182,10 @@ fn receive_bytes(
                 let bytes = chunks.to_vec();
                 if let Some(at) = first_nonzero(&bytes) {
                     let at = progress.bytes + at;
-                    return Err(Stop::fail(format!("byte {at} that {} returns is not the zero that was sent", call.name)));
+                    return Err(Stop::fail(format!(
+                        "byte {at} that {} returns is not the zero that was sent",
+                        call.name
+                    )));
                 }
                 progress.bytes += bytes.len();
                 // What is there may take several steps. A step that finds nothing would take a

@@ -233,7 +233,8 @@ fn disconnect(context: &mut Context<'_>, call: &Call, fd: i64) -> Attempt {
             socket.kind = Kind::Fresh;
         }
         Kind::Connection(id) => {
-            socket.options = context.endpoint.options(id).unwrap_or_else(|_| SocketOptions::default());
+            socket.options =
+                context.endpoint.options(id).unwrap_or_else(|_| SocketOptions::default());
             forget(context, fd);
         }
     }
