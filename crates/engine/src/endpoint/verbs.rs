@@ -46,6 +46,13 @@ impl Endpoint {
         Err(SocketError::WouldBlock)
     }
 
+    /// Whether [`accept`](Endpoint::accept) has a connection to give. False for an id that names
+    /// nothing.
+    pub fn is_acceptable(&self, id: ListenerId) -> bool {
+        self.listener(id)
+            .is_ok_and(|listener| listener.ready.iter().any(|waiting| self.slot(*waiting).is_ok()))
+    }
+
     /// Stops listening. Connections that nobody accepted are reset, half-open ones forgotten.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         if self.listener(id).is_err() {
