@@ -29,9 +29,10 @@ mod wheel;
 
 pub use chunks::Chunks;
 pub use config::{BufferSizes, Config, ConfigError, CongestionControl, Setting};
+pub use connection::adjust::QuickAck;
 pub use connection::icmp::{IcmpError, IcmpErrorKind};
+pub use connection::options::{FinWait2, KeepAlive, SocketOptions};
 pub use connection::state::{StateName, TRANSITIONS, Transition, TransitionRow};
-pub use connection::user::{KeepAlive, SocketOptions};
 pub use counters::Counters;
 pub use endpoint::{Arrival, ArrivalSource, Census, ConnectRequest, Endpoint, ListenRequest};
 pub use error::{CloseReason, SocketError};
@@ -41,5 +42,6 @@ pub use info::TcpInfo;
 pub use instant::Instant;
 pub use output::{Output, Transmit, TransmitBody};
 pub use secrets::Secrets;
+pub use send::marks::SendFlags;
 pub use timer::TimerKind;
 pub use towpath_wire as wire;

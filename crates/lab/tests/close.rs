@@ -311,7 +311,7 @@ fn zero_linger_resets_at_close() {
     for_each_server(&Config::default(), |single| {
         let id = accepted(single);
         let mut options = SocketOptions::default();
-        options.zero_linger = true;
+        options.linger = Some(std::time::Duration::ZERO);
         single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
         single.write(id, 10);
         single.expect(data(1, 10, 1));

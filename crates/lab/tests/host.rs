@@ -6,7 +6,7 @@ mod support;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use support::{accepted, connected, ms, secs};
-use towpath_engine::{Config, ConnectRequest, ListenRequest, SocketError, StateName};
+use towpath_engine::{Config, ConnectRequest, ListenRequest, SendFlags, SocketError, StateName};
 use towpath_lab::segment::{ack, data, fin, syn, syn_ack};
 use towpath_lab::single::{OURS, PORT, Setup, Single, THEIRS, for_each_client, for_each_server};
 use towpath_wire::{IpHeader, Protocol};
@@ -279,7 +279,13 @@ fn a_connection_to_the_host_s_own_address_works_through_the_loopback() {
                     *sent += single
                         .call(|endpoint, now| {
                             let room = endpoint.reserve_send(*from, text.len())?;
-                            endpoint.commit_send(now, *from, room, text.slice(..room))?;
+                            endpoint.commit_send(
+                                now,
+                                *from,
+                                room,
+                                text.slice(..room),
+                                SendFlags::default(),
+                            )?;
                             Ok::<u64, SocketError>(room as u64)
                         })
                         .unwrap_or(0);

@@ -11,7 +11,7 @@ use towpath_lab::single::{Setup, Single, for_each_server};
 
 fn switch_on(single: &mut Single, id: ConnectionId) {
     let mut options = SocketOptions::default();
-    options.keepalive = Some(KeepAlive { time: secs(60), interval: secs(10), probes: 5 });
+    options.set_keep_alive(Some(KeepAlive { time: secs(60), interval: secs(10), probes: 5 }));
     single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
 }
 
@@ -108,7 +108,7 @@ fn a_keep_alive_time_of_zero_does_not_hang() {
         single.write(id, 100);
         single.expect(data(1, 100, 1));
         let mut options = SocketOptions::default();
-        options.keepalive = Some(KeepAlive { time: ms(0), interval: ms(0), probes: u32::MAX });
+        options.set_keep_alive(Some(KeepAlive { time: ms(0), interval: ms(0), probes: u32::MAX }));
         let _ = single.call(|endpoint, now| endpoint.set_options(now, id, options));
         single.advance(ms(1));
         single.take_segments();

@@ -93,7 +93,7 @@ impl Connection {
         self.tell_congestion(now, context, acked_bytes, sample, &outcome);
         if advanced {
             self.grow_send_buffer(context.config);
-            self.check_room();
+            self.check_room(context.config);
             // Timers.
             self.restart_retransmission(now);
         }
@@ -162,7 +162,8 @@ impl Connection {
             StateName::FinWait1 | StateName::Closing => {
                 self.transition(context, Transition::FinAcknowledged);
                 self.timers.stop(TimerKind::Retransmission);
-                self.check_fin_wait_2(now, context);
+                let reset = Reset::Answer(self.send.nxt());
+                self.check_fin_wait_2(now, context, reset);
             }
             _ => {}
         }

@@ -24,6 +24,7 @@ impl Connection {
         context: &mut Context<'_>,
         arrival: Arrival,
     ) {
+        self.send.on_arrival();
         self.traffic.segs_in += u64::from(arrival.segment_count());
         match self.state.name() {
             StateName::Closed => {}

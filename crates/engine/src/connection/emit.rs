@@ -7,6 +7,7 @@ use towpath_wire::ip::Ecn;
 use towpath_wire::tcp::{Flags, Options, Segment, max_sack_blocks};
 use towpath_wire::{IpHeader, Protocol, SeqNumber};
 
+use super::negotiate::Offer;
 use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
@@ -45,7 +46,11 @@ impl Connection {
                 self.traffic.segs_out += 1;
                 context.counters.out_segs += 1;
             }
-            None => self.check_persist(now),
+            None => {
+                // What was sent no longer waits to be sent.
+                self.check_room(context.config);
+                self.check_persist(now);
+            }
         }
         transmit
     }
@@ -69,16 +74,18 @@ impl Connection {
     fn emit_syn(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
         let syn_sent = self.syn_sent.as_ref().filter(|_| self.owed.syn)?;
         let timestamp = syn_sent.timestamp(now);
+        let mss = self.user.options.advertised_mss(self.tuple.remote_ip, context.mtu);
+        let offer = Offer::new(mss, self.recv.window());
         let (flags, ack, options) = match &syn_sent.crossed {
             None => (
                 Flags::SYN,
                 SeqNumber::default(),
-                negotiate::syn_options(context.config, &self.tuple, context.mtu, timestamp),
+                negotiate::syn_options(context.config, &offer, timestamp),
             ),
             Some(agreed) => (
                 Flags::SYN | Flags::ACK,
                 self.recv.nxt(),
-                agreed.syn_ack_options(context.config, &self.tuple, context.mtu, timestamp),
+                agreed.syn_ack_options(context.config, &offer, timestamp),
             ),
         };
         self.owed.syn = false;
@@ -93,7 +100,7 @@ impl Connection {
             seq: self.send.iss(),
             ack,
             flags,
-            window: self.recv.window().syn_field(),
+            window: offer.window,
             urgent: 0,
             options,
         };
@@ -116,11 +123,12 @@ impl Connection {
         if !std::mem::take(&mut self.owed.probe) {
             return None;
         }
-        context.counters.win_probes += 1;
-        self.send.on_probe();
+        self.send.on_arrival();
         if let Some(plan) = self.send.next_despite_small_window() {
             return self.emit_text(now, context, plan, Sending::New);
         }
+        context.counters.win_probes += 1;
+        self.send.on_probe();
         Some(self.probe(now, context))
     }
 
@@ -136,7 +144,7 @@ impl Connection {
                 self.recovery.on_window_limited();
                 None
             }
-            Err(Blocked::Nothing | Blocked::Window | Blocked::Nagle) => None,
+            Err(Blocked::Nothing | Blocked::Window | Blocked::Held) => None,
         }
     }
 
@@ -250,21 +258,25 @@ impl Connection {
             Some(fields) => (fields.ack, fields.window, fields.sack),
             None => Default::default(),
         };
+        let urgent = self.send.urgent_pointer(seq).filter(|_| flags.contains(Flags::ACK));
         Segment {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
             seq,
             ack,
-            flags,
+            flags: if urgent.is_some() { flags | Flags::URG } else { flags },
             window,
-            urgent: 0,
+            urgent: urgent.unwrap_or(0),
             options: Options { timestamps, sack, ..Options::default() },
         }
     }
 
     fn packet(&self, context: &Context<'_>, segment: Segment, payload: Chunks) -> Transmit {
-        let ttl = self.user.options.ttl.unwrap_or(context.config.ip_default_ttl);
-        packet(&self.tuple, ttl, segment, payload)
+        let options = &self.user.options;
+        let ttl = options.ttl.unwrap_or(context.config.ip_default_ttl);
+        let mut transmit = packet(&self.tuple, ttl, segment, payload);
+        transmit.ip.dscp = options.dscp();
+        transmit
     }
 }
 

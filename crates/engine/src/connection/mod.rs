@@ -8,6 +8,7 @@
 
 mod accept;
 mod ack;
+pub(crate) mod adjust;
 mod answers;
 mod arrive;
 pub(crate) mod emit;
@@ -15,9 +16,11 @@ mod expire;
 pub(crate) mod handshake;
 pub(crate) mod icmp;
 pub(crate) mod negotiate;
+pub(crate) mod options;
 pub(crate) mod state;
 mod text;
 pub(crate) mod user;
+mod write;
 
 use core::time::Duration;
 
@@ -27,8 +30,9 @@ use towpath_wire::tcp::WindowScale;
 use self::answers::Answers;
 use self::handshake::SynSent;
 use self::negotiate::Handshake;
+use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
-use self::user::{SocketOptions, UserSide};
+use self::user::UserSide;
 use crate::config::Config;
 use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
@@ -39,10 +43,11 @@ use crate::garbage::Garbage;
 use crate::info::TcpInfo;
 use crate::instant::Instant;
 use crate::recovery::Recovery;
+use crate::recv::room::Room;
 use crate::recv::{RecvSpace, Surroundings};
 use crate::rtt::RttEstimator;
 use crate::send::SendSpace;
-use crate::send::mss::{self, SendMss};
+use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
 use crate::timestamps::Timestamps;
 
@@ -75,6 +80,8 @@ pub(crate) struct Connection {
     owed: Owed,
     answers: Answers,
     last_received: Instant,
+    /// When the window was first probed since it closed.
+    probing_since: Option<Instant>,
     /// Keep-alive probes without an answer.
     keep_alive_probes: u32,
     initial_window: u64,
@@ -120,7 +127,7 @@ impl Connection {
         timestamp_offset: u32,
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, iss, options);
+        let mut connection = Connection::new(now, context, tuple, iss, options, false);
         connection.syn_sent = Some(Box::new(SynSent::new(now, timestamp_offset)));
         connection.owed.syn = true;
         connection
@@ -135,7 +142,9 @@ impl Connection {
         handshake: &Handshake,
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, handshake.iss, options);
+        let timestamps = handshake.agreed.timestamp.is_some();
+        let mut connection =
+            Connection::new(now, context, tuple, handshake.iss, options, timestamps);
         connection.user.listener = Some(listener);
         connection.state = State::handshake_done();
         connection.establish(now, context, handshake);
@@ -148,26 +157,33 @@ impl Connection {
         tuple: FourTuple,
         iss: SeqNumber,
         options: SocketOptions,
+        timestamps: bool,
     ) -> Connection {
         let config = context.config;
-        let advertised = mss::advertised(tuple.remote_ip, context.mtu);
+        let advertised = options.advertised_mss(tuple.remote_ip, context.mtu);
+        let room = Room::new(config, &options);
+        let offered = negotiate::receive_window(config, &room, advertised, timestamps);
         let send_mss =
-            SendMss::new(tuple.remote_ip, None, context.mtu, false, config.tcp_min_snd_mss);
+            SendMss::new(tuple.remote_ip, None, None, context.mtu, false, config.tcp_min_snd_mss);
         let window = initial_window(config.initial_window, send_mss.effective());
         let mut send = SendSpace::new(iss, send_mss, config.tcp_wmem.default);
         send.set_nodelay(options.nodelay);
+        send.set_cork(options.cork);
+        let mut recv = RecvSpace::new(now, config, &room, offered, advertised);
+        recv.policy_mut().set_interactive(!options.quickack);
+        recv.set_low_water(options.rcvlowat);
         Connection {
             tuple,
             state: State::active_open(),
             syn_sent: None,
             send,
-            recv: RecvSpace::new(now, config, advertised),
+            recv,
             rtt: RttEstimator::new(config),
             timestamps: None,
             sack: false,
             recovery: Recovery::new(iss),
             congestion: Congestion::new(
-                config.tcp_congestion_control,
+                options.congestion.unwrap_or(config.tcp_congestion_control),
                 window,
                 send_mss.effective(),
             ),
@@ -176,6 +192,7 @@ impl Connection {
             owed: Owed::default(),
             answers: Answers::new(iss),
             last_received: now,
+            probing_since: None,
             keep_alive_probes: 0,
             initial_window: window,
             traffic: Traffic::default(),
@@ -189,6 +206,7 @@ impl Connection {
         let mss = SendMss::new(
             self.tuple.remote_ip,
             agreed.mss,
+            self.user.options.max_segment,
             context.mtu,
             agreed.timestamp.is_some(),
             config.tcp_min_snd_mss,
@@ -208,12 +226,12 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        self.congestion =
-            Congestion::new(config.tcp_congestion_control, self.initial_window, mss.effective());
+        let control = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        self.congestion = Congestion::new(control, self.initial_window, mss.effective());
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
-        self.arm_keep_alive(now);
+        self.arm_keep_alive(now, config);
         context.counters.curr_estab += 1;
         self.user.raise(Readiness::CONNECTED | Readiness::WRITABLE);
     }
@@ -320,27 +338,42 @@ impl Connection {
         if self.recovery.flight().is_empty() {
             self.timers.stop(TimerKind::Retransmission);
         } else {
-            self.timers.arm(TimerKind::Retransmission, now + self.rtt.rto());
+            let mut wait = self.rtt.rto();
+            if let Some(first) = self.recovery.first_timeout_at()
+                && let Some(left) = self.patience(now, first)
+            {
+                wait = wait.min(left.max(Duration::from_millis(1)));
+            }
+            self.timers.arm(TimerKind::Retransmission, now + wait);
         }
     }
 
     /// Probing is armed while only a window update can let something go.
     fn check_persist(&mut self, now: Instant) {
-        if self.state.may_transmit() && self.send.is_blocked_by_window() {
+        if self.state.may_transmit() && self.send.waits_for_timer() {
             if !self.timers.is_armed(TimerKind::Persist) && !self.owed.probe {
-                let interval = self.send.probe_interval(self.rtt.base_rto(), self.rtt.rto_max());
+                let mut interval =
+                    self.send.probe_interval(self.rtt.base_rto(), self.rtt.rto_max());
+                if let Some(since) = self.probing_since
+                    && let Some(left) = self.patience(now, since)
+                {
+                    interval = interval.min(left.max(Duration::from_millis(1)));
+                }
                 self.timers.arm(TimerKind::Persist, now + interval);
             }
         } else {
+            self.probing_since = None;
             self.timers.stop(TimerKind::Persist);
             self.owed.probe = false;
         }
     }
 
-    fn arm_keep_alive(&mut self, now: Instant) {
-        match self.user.options.keepalive {
+    /// Keep-alive counts from when the peer was last heard.
+    fn arm_keep_alive(&mut self, now: Instant, config: &Config) {
+        match self.user.options.keep_alive(config) {
             Some(keep_alive) if self.state.name() != StateName::Closed => {
-                self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time());
+                let due = (self.last_received + keep_alive.time).max(now);
+                self.timers.arm(TimerKind::KeepAlive, due);
             }
             _ => self.timers.stop(TimerKind::KeepAlive),
         }

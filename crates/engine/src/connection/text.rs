@@ -62,7 +62,9 @@ impl Connection {
         }
         if received.readable > 0 {
             self.traffic.bytes_received += received.readable;
-            self.user.raise(Readiness::READABLE);
+            if self.recv.is_readable() {
+                self.user.raise(Readiness::READABLE);
+            }
             if let (Some(timestamps), Some(option)) = (&self.timestamps, segment.options.timestamps)
                 && let Some(sample) = timestamps.sample(now, option.echo)
             {

@@ -7,12 +7,14 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::table::Entry;
 use crate::chunks::Chunks;
+use crate::connection::adjust::QuickAck;
+use crate::connection::options::SocketOptions;
 use crate::connection::state::StateName;
-use crate::connection::user::SocketOptions;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ConnectionId, ListenerId, Readiness};
 use crate::info::TcpInfo;
 use crate::instant::Instant;
+use crate::send::marks::SendFlags;
 
 impl Endpoint {
     /// The address that a listener listens on, with the port that was chosen.
@@ -71,7 +73,7 @@ impl Endpoint {
     /// that follows says why.
     pub fn readiness(&self, id: ConnectionId) -> Readiness {
         match self.slot(id) {
-            Ok(slot) => slot.connection.readiness(),
+            Ok(slot) => slot.connection.readiness(&self.config),
             Err(_) => {
                 Readiness::READABLE
                     | Readiness::WRITABLE
@@ -91,7 +93,7 @@ impl Endpoint {
     /// `WouldBlock` without room, `BrokenPipe` once the direction is shut, the pending error once.
     pub fn reserve_send(&mut self, id: ConnectionId, wanted: usize) -> Result<usize, SocketError> {
         self.slot(id)?;
-        self.connections[id.index as usize].connection.reserve_send(wanted)
+        self.connections[id.index as usize].connection.reserve_send(&self.config, wanted)
     }
 
     /// Appends at most `reserved` bytes and gives the charge back.
@@ -101,8 +103,11 @@ impl Endpoint {
         id: ConnectionId,
         reserved: usize,
         data: Bytes,
+        flags: SendFlags,
     ) -> Result<(), SocketError> {
-        self.with_connection(id, |connection, _| connection.commit_send(reserved, data))?
+        self.with_connection(id, |connection, context| {
+            connection.commit_send(context, reserved, data, flags)
+        })?
     }
 
     /// Appends a copy of at most 512 bytes: as many as there is room for.
@@ -111,8 +116,11 @@ impl Endpoint {
         _now: Instant,
         id: ConnectionId,
         data: &[u8],
+        flags: SendFlags,
     ) -> Result<usize, SocketError> {
-        self.with_connection(id, |connection, _| connection.send_small(data))?
+        self.with_connection(id, |connection, context| {
+            connection.send_small(context.config, data, flags)
+        })?
     }
 
     /// Takes up to `max` bytes that arrived; none at the end of the stream.
@@ -175,6 +183,24 @@ impl Endpoint {
         self.with_connection(id, |connection, context| {
             connection.set_options(now, context, options);
         })
+    }
+
+    /// TCP_QUICKACK, as a call: with [`On`](QuickAck::On) an ACK that waits goes now.
+    pub fn set_quick_ack(
+        &mut self,
+        _now: Instant,
+        id: ConnectionId,
+        wish: QuickAck,
+    ) -> Result<(), SocketError> {
+        self.with_connection(id, |connection, _| connection.set_quick_ack(wish))
+    }
+
+    /// Whether a blocking close still waits: the application has closed with a positive
+    /// [`linger`](SocketOptions::linger), and not everything is acknowledged. Whoever blocks asks
+    /// again after each poll, and no longer than the linger time; what is left is delivered in any
+    /// case, as without linger.
+    pub fn is_lingering(&self, id: ConnectionId) -> bool {
+        self.slot(id).is_ok_and(|slot| slot.connection.is_lingering())
     }
 
     /// SO_ERROR: the pending error, which is thereby cleared.

@@ -119,6 +119,20 @@ impl AckPolicy {
         self.interactive = true;
     }
 
+    /// The application answers what it reads, or says that it does (Linux's pingpong mode).
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    pub(crate) fn set_interactive(&mut self, interactive: bool) {
+        self.interactive = interactive;
+    }
+
+    /// Whether something in order is not acknowledged yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending
+    }
+
     /// Decides about an ACK for what is in order. `more_than_one` says that more than one full
     /// segment is unacknowledged and the window can grow with the ACK; `filled_hole` that data waited
     /// behind one; `pending` is when the ACK is due that is delayed already.

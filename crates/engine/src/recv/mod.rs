@@ -9,6 +9,7 @@ pub(crate) mod ack_policy;
 pub(crate) mod assembler;
 pub(crate) mod autotune;
 mod intake;
+pub(crate) mod room;
 pub(crate) mod sack;
 pub(crate) mod window;
 
@@ -21,6 +22,7 @@ use self::ack_policy::AckPolicy;
 use self::assembler::Assembler;
 use self::autotune::AutoTune;
 pub(crate) use self::intake::{Text, Verdict};
+use self::room::Room;
 use self::sack::{Block, SackReporter};
 use self::window::ReceiveWindow;
 use crate::chunks::Chunks;
@@ -32,6 +34,10 @@ use crate::instant::Instant;
 const RCV_MSS_GUESS: u32 = 536;
 /// Linux's TCP_MIN_MSS: the smallest segment that can be a full one.
 const LEAST_RCV_MSS: u32 = 88;
+
+/// Segments that a sender's first round trip brings (RFC 6928): an application that takes more in one
+/// wants a larger buffer.
+const FIRST_ROUND: u64 = 10;
 
 /// How a segment's numbers lie to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,23 +88,26 @@ pub(crate) struct RecvSpace {
     advertised_mss: u32,
     max_waiting: usize,
     max_capacity: usize,
+    /// With fewer bytes than this the application is not woken (SO_RCVLOWAT).
+    low_water: usize,
 }
 
 impl RecvSpace {
-    pub(crate) fn new(now: Instant, config: &Config, advertised_mss: u16) -> RecvSpace {
-        // As Linux's default of tcp_adv_win_scale: half of the configured memory is window, the
-        // other half pays for what lies around the payload.
-        let capacity = config.tcp_rmem.default / 2;
-        let window = ReceiveWindow::initial(
-            capacity,
-            config.tcp_rmem.max,
-            advertised_mss,
-            config.tcp_window_scaling,
-        );
+    /// `window` is what our SYN offers.
+    pub(crate) fn new(
+        now: Instant,
+        config: &Config,
+        room: &Room,
+        window: ReceiveWindow,
+        advertised_mss: u16,
+    ) -> RecvSpace {
         RecvSpace {
             irs: SeqNumber::default(),
             assembler: Assembler::default(),
-            tune: AutoTune::new(now, u64::from(window.syn_field())),
+            tune: AutoTune::new(
+                now,
+                u64::from(window.syn_field()).min(u64::from(advertised_mss) * FIRST_ROUND),
+            ),
             window,
             sack: SackReporter::default(),
             policy: AckPolicy::new(config.tcp_comp_sack_nr),
@@ -108,7 +117,8 @@ impl RecvSpace {
             last_small_segment: 0,
             advertised_mss: u32::from(advertised_mss),
             max_waiting: config.max_out_of_order,
-            max_capacity: config.tcp_rmem.max / 2,
+            max_capacity: room.max_capacity,
+            low_water: 1,
         }
     }
 
@@ -156,6 +166,18 @@ impl RecvSpace {
     /// Bytes that can be read.
     pub(crate) fn readable(&self) -> usize {
         self.assembler.readable()
+    }
+
+    /// Whether a reader that waits for the low-water mark is to be woken: so much is there, or the
+    /// window has no room for the rest of it.
+    pub(crate) fn is_readable(&self) -> bool {
+        let readable = self.readable();
+        readable > 0 && (readable >= self.low_water || self.wnd() <= self.rcv_mss)
+    }
+
+    /// SO_RCVLOWAT, at most half of what the largest buffer takes.
+    pub(crate) fn set_low_water(&mut self, bytes: usize) {
+        self.low_water = bytes.clamp(1, self.max_capacity.max(1));
     }
 
     /// Bytes kept, in order or not.
@@ -265,6 +287,12 @@ impl RecvSpace {
         self.tune.on_rtt(sample);
     }
 
+    /// The application chose another buffer or clamp.
+    pub(crate) fn set_room(&mut self, room: &Room) {
+        self.max_capacity = room.max_capacity;
+        self.window.set_room(room);
+    }
+
     /// Nobody will read any more.
     pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
         garbage.add_reassembly(self.assembler.clear());
@@ -306,8 +334,11 @@ impl RecvSpace {
     /// Linux's rule for an ACK at once: more than one full segment, and room to offer more.
     fn is_more_than_one_unacknowledged(&self) -> bool {
         let nxt = self.nxt();
+        // A reader that waits for more will not open the window: the ACK must go without it.
         self.unacknowledged() > self.rcv_mss
-            && self.window.next_offer(nxt, self.held(), self.rcv_mss) >= self.window.remaining(nxt)
+            && (self.readable() < self.low_water
+                || self.window.next_offer(nxt, self.held(), self.rcv_mss)
+                    >= self.window.remaining(nxt))
     }
 
     /// Whether the window that could be offered is at least twice what is left of the last one.
@@ -315,7 +346,7 @@ impl RecvSpace {
     fn window_doubles(&self) -> bool {
         let nxt = self.nxt();
         let remaining = self.window.remaining(nxt);
-        if remaining > self.window.capacity() / 2 {
+        if remaining > self.window.full() / 2 {
             return false;
         }
         let next = self.window.next_offer(nxt, self.held(), self.rcv_mss);
@@ -341,6 +372,7 @@ mod tests {
 
     use super::intake::Received;
     use super::*;
+    use crate::connection::options::SocketOptions;
 
     const IRS: SeqNumber = SeqNumber(u32::MAX - 100);
     const AROUND: Surroundings = Surroundings {
@@ -352,7 +384,10 @@ mod tests {
     };
 
     fn space() -> RecvSpace {
-        let mut recv = RecvSpace::new(Instant::ZERO, &Config::default(), 1460);
+        let config = Config::default();
+        let room = Room::new(&config, &SocketOptions::default());
+        let window = ReceiveWindow::initial(&room, 1460, true);
+        let mut recv = RecvSpace::new(Instant::ZERO, &config, &room, window, 1460);
         recv.on_handshake(IRS, true);
         recv
     }

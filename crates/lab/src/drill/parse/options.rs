@@ -30,7 +30,7 @@ impl Parser {
         }
         self.symbol(">", "or ',' after an option")?;
         let bytes: usize = options.iter().map(length).sum();
-        if bytes % 4 != 0 || bytes > MAX_OPTIONS_BYTES {
+        if !bytes.is_multiple_of(4) || bytes > MAX_OPTIONS_BYTES {
             let message = format!(
                 "these options are {bytes} bytes long: expected a multiple of 4, at most \
                  {MAX_OPTIONS_BYTES}"

@@ -13,15 +13,21 @@ impl Parser {
             _ => Direction::Outbound,
         };
         let encapsulation = self.encapsulation()?;
+        let mut quoted = if self.at_quoted() { self.quoted()? } else { None };
         let ip = self.ip_info(direction)?;
+        if quoted.is_none() && self.at_quoted() {
+            quoted = self.quoted()?;
+        }
         let mut ports = self.ports()?;
-        let body = if self.skip_word("udp") {
+        let body = if quoted.is_some() && !self.at_word("icmp") {
+            return Err(self.expected("icmp after what it quotes"));
+        } else if self.skip_word("udp") {
             if ports.is_none() {
                 ports = self.ports()?;
             }
             Body::Udp { len: self.length("the length of the datagram")? }
         } else if self.skip_word("icmp") {
-            Body::Icmp(self.icmp()?)
+            Body::Icmp(self.icmp(quoted)?)
         } else {
             Body::Tcp(self.tcp(direction)?)
         };
@@ -222,28 +228,40 @@ impl Parser {
         Ok((start, len))
     }
 
-    fn icmp(&mut self) -> Result<Icmp> {
+    /// What is quoted stands at the end, or before `icmp` as older scripts have it.
+    fn icmp(&mut self, quoted: Option<Quoted>) -> Result<Icmp> {
         let kind = self.word("the type of the ICMP message")?;
         let has_code =
             self.peek().kind == Kind::Word && !self.at_word("mtu") && !self.at_word("id");
         let code = has_code.then(|| self.take().text);
         let mtu = self.number_after("mtu")?;
         let id = self.number_after("id")?;
-        let quoted = if self.skip_symbol("[") {
-            let quoted = if self.skip_word("udp") {
-                Quoted::Udp(self.length("the length of the quoted datagram")?)
-            } else if self.skip_word("raw") {
-                Quoted::Raw(self.length("the length of the quoted payload")?)
-            } else {
-                let (seq, len) = self.sequence()?;
-                Quoted::Tcp { seq, len }
-            };
-            self.symbol("]", "after what the ICMP message quotes")?;
-            Some(quoted)
-        } else {
-            None
-        };
+        let quoted = if quoted.is_some() { quoted } else { self.quoted()? };
         Ok(Icmp { kind, code, mtu, id, quoted })
+    }
+
+    /// Whether a bracket opens here that is about a quoted packet, not about the IP header.
+    fn at_quoted(&self) -> bool {
+        let inner = self.ahead(1);
+        let named = inner.kind == Kind::Word && (inner.text == "udp" || inner.text == "raw");
+        self.at_symbol("[") && (inner.kind == Kind::Integer || named)
+    }
+
+    /// `[START:END(LEN)]`, `[udp (LEN)]` or `[raw (LEN)]`
+    fn quoted(&mut self) -> Result<Option<Quoted>> {
+        if !self.skip_symbol("[") {
+            return Ok(None);
+        }
+        let quoted = if self.skip_word("udp") {
+            Quoted::Udp(self.length("the length of the quoted datagram")?)
+        } else if self.skip_word("raw") {
+            Quoted::Raw(self.length("the length of the quoted payload")?)
+        } else {
+            let (seq, len) = self.sequence()?;
+            Quoted::Tcp { seq, len }
+        };
+        self.symbol("]", "after what the ICMP message quotes")?;
+        Ok(Some(quoted))
     }
 }
 
