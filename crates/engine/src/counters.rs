@@ -106,6 +106,10 @@ counters! {
     echo_limited, "TowpathEchoLimited";
     /// ICMP errors that arrived.
     icmp_in, "IcmpInMsgs";
+    /// ICMP errors about a connection that there is not.
+    icmp_no_socket, "TowpathIcmpNoSocket";
+    /// ICMP errors about a segment that is not outstanding.
+    out_of_window_icmps, "TcpExtOutOfWindowIcmps";
     /// Dropped: neither a connection nor a listener, and no reset is due.
     drop_no_socket, "TowpathDropNoSocket";
     /// Dropped: the destination is not an address of this stack.

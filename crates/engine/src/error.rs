@@ -48,7 +48,22 @@ pub enum SocketError {
     /// ENETDOWN: the device is gone.
     #[error("network is down")]
     NetworkDown,
-    /// EPROTO, ENOPROTOOPT: the path reported that the peer does not speak TCP.
+    /// EHOSTDOWN: the path reported that there is no such host.
+    #[error("host is down")]
+    HostDown,
+    /// ENONET: the path reported that this host is cut off.
+    #[error("machine is not on the network")]
+    NotOnNetwork,
+    /// EACCES: the path reported that it is not allowed.
+    #[error("permission denied")]
+    AccessDenied,
+    /// EPROTO: the path reported that our packet was not understood.
+    #[error("protocol error")]
+    Protocol,
+    /// EOPNOTSUPP: the path reported that the source route failed.
+    #[error("operation not supported")]
+    NotSupported,
+    /// ENOPROTOOPT: the path reported that the peer does not speak TCP.
     #[error("protocol not available")]
     ProtocolUnreachable,
     /// EMSGSIZE: the path reported a packet as too big.

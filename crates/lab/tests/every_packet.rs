@@ -7,7 +7,7 @@ mod support;
 use core::net::{IpAddr, SocketAddr};
 
 use support::{ms, secs};
-use towpath_engine::{Config, ConnectRequest, ConnectionId, KeepAlive, SocketOptions};
+use towpath_engine::{Config, ConnectRequest, ConnectionId, SocketOptions};
 use towpath_lab::packet::Packet;
 use towpath_lab::segment::{ack, data, fin, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client};
@@ -165,7 +165,7 @@ fn what_arrives_on_its_last_hop_is_taken() {
             let mut packet = single.packet(&data(1, 10, 1));
             packet.ip.hop_limit = hop_limit;
             if hop_limit == 0 {
-                packet.segment.seq = packet.segment.seq + 10;
+                packet.segment.seq += 10;
             }
             single.inject_packet(packet);
             single.call(|endpoint, now| endpoint.receive(now, id, 10)).expect("ten bytes");

@@ -1,5 +1,5 @@
-//! What concerns the host rather than one connection: addresses that nobody may use, ports, ICMP, and
-//! the loopback.
+//! What concerns the host rather than one connection: addresses that nobody may use, ports, and the
+//! loopback.
 
 mod support;
 
@@ -9,7 +9,6 @@ use support::{accepted, connected, ms, secs};
 use towpath_engine::{Config, ConnectRequest, ListenRequest, SendFlags, SocketError, StateName};
 use towpath_lab::segment::{ack, data, fin, syn, syn_ack};
 use towpath_lab::single::{OURS, PORT, Setup, Single, THEIRS, for_each_client, for_each_server};
-use towpath_wire::{IpHeader, Protocol};
 
 // Shows: 9293 MUST-57, 9293 MUST-63, RFC1122 s3.2.1.3b, RFC1122 s3.2.1.3c, H-28, H-57, H-58
 // Shows: RFC1122 s4.2.3.10
@@ -148,113 +147,6 @@ fn a_socket_bound_to_port_zero_gets_a_port_that_cannot_be_told_beforehand() {
     assert!(near < 4, "{ports:?}");
 }
 
-/// An ICMP error from a router about a segment of ours with this number.
-fn report(single: &Single, kind: u8, code: u8, seq: u32, rest: [u8; 4]) -> bytes::Bytes {
-    let ours = IpHeader {
-        src: single.local().ip(),
-        dst: single.peer().ip(),
-        protocol: Protocol::TCP,
-        hop_limit: 60,
-        dscp: 0,
-        ecn: towpath_wire::ip::Ecn::NotEct,
-        identification: 0,
-        dont_fragment: true,
-        flow_label: 0,
-    };
-    let mut quoted = vec![0; ours.header_len() + 8];
-    ours.emit(8, &mut quoted);
-    let at = ours.header_len();
-    quoted[at..at + 2].copy_from_slice(&single.local().port().to_be_bytes());
-    quoted[at + 2..at + 4].copy_from_slice(&single.peer().port().to_be_bytes());
-    quoted[at + 4..at + 8].copy_from_slice(&single.own_number(seq).0.to_be_bytes());
-    let mut message = vec![kind, code, 0, 0];
-    message.extend_from_slice(&rest);
-    message.extend_from_slice(&quoted);
-    let sum = towpath_wire::checksum::Sum::new().add_bytes(&message).finish();
-    message[2..4].copy_from_slice(&sum.to_be_bytes());
-    let router = IpHeader {
-        src: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 254)),
-        dst: single.local().ip(),
-        protocol: Protocol::ICMP,
-        ..ours
-    };
-    let mut packet = vec![0; router.header_len()];
-    router.emit(message.len(), &mut packet);
-    packet.extend_from_slice(&message);
-    packet.into()
-}
-
-// Shows: 9293 SHLD-26
-#[test]
-fn a_connect_to_a_host_that_cannot_be_reached_fails_at_once() {
-    for (code, error) in [
-        (0, SocketError::NetworkUnreachable),
-        (1, SocketError::HostUnreachable),
-        (2, SocketError::ProtocolUnreachable),
-        (3, SocketError::ConnectionRefused),
-    ] {
-        let mut single = Single::client(Setup::default());
-        let id = single.connect();
-        single.expect(syn());
-        let bytes = report(&single, 3, code, 0, [0; 4]);
-        single.inject_bytes(&bytes);
-        let found = single.call(|endpoint, _| endpoint.take_error(id));
-        assert_eq!(found, Some(error), "code {code}");
-    }
-}
-
-// Shows: 9293 MUST-54, 9293 MUST-55, 9293 MUST-56, RFC5927 s4.1, RFC5927 s5.2, H-47
-// Shows: RFC1122 s4.2.3.9, RFC5927 s6
-#[test]
-fn reports_about_an_open_connection_do_not_end_it() {
-    let mut single = Single::client(Setup::default());
-    let id = connected(&mut single);
-    single.write(id, 100);
-    single.expect(data(1, 100, 1));
-    for (kind, code) in (0..16).map(|code| (3, code)).chain([(4, 0), (11, 0), (11, 1), (12, 0)]) {
-        if (kind, code) == (3, 4) {
-            continue;
-        }
-        for seq in [0, 1, 50, 101, 5_000_000] {
-            let bytes = report(&single, kind, code, seq, [0; 4]);
-            single.inject_bytes(&bytes);
-            single.expect_state(id, StateName::Established);
-            single.expect_nothing();
-        }
-    }
-    single.inject(ack(1, 101));
-    single.inject(data(1, 10, 101));
-    single.read(id, 10);
-    single.take_segments();
-}
-
-// Shows: RFC5927 s4.1
-#[test]
-fn a_report_about_a_segment_that_was_never_sent_is_ignored() {
-    let mut single = Single::client(Setup::default());
-    let id = single.connect();
-    single.expect(syn());
-    for seq in [1, 2, 0x8000_0000, u32::MAX] {
-        let bytes = report(&single, 3, 3, seq, [0; 4]);
-        single.inject_bytes(&bytes);
-        single.expect_state(id, StateName::SynSent);
-    }
-}
-
-// Shows: 9293 MUST-47, 9293 SHLD-25
-#[test]
-fn a_soft_report_is_the_error_when_the_connection_times_out() {
-    let mut single = Single::client(Setup::default());
-    let id = connected(&mut single);
-    single.write(id, 100);
-    single.expect(data(1, 100, 1));
-    let bytes = report(&single, 3, 1, 1, [0; 4]);
-    single.inject_bytes(&bytes);
-    single.advance(secs(1100));
-    single.take_segments();
-    single.read_error(id, SocketError::HostUnreachable);
-}
-
 #[test]
 fn a_connection_to_the_host_s_own_address_works_through_the_loopback() {
     for address in ["127.0.0.1", "10.0.0.1"] {
@@ -357,32 +249,4 @@ fn a_clock_that_stands_still_or_jumps_a_month_does_no_harm() {
         single.inject(ack(1, 201));
         single.expect_silence(secs(3600));
     });
-}
-
-// Shows: H-46, RFC9293 s3.8.1, RFC5927 s4.1
-#[test]
-fn a_segment_too_big_for_the_path_is_sent_again_in_smaller_ones() {
-    let mut single = Single::client(Setup::default());
-    let id = connected(&mut single);
-    single.write(id, 2000);
-    single.expect(data(1, 1000, 1));
-    single.expect(data(1001, 1000, 1));
-    // About nothing that is outstanding, without an MTU, and below what any link carries: ignored.
-    for (seq, mtu) in [(5_000_000, 700_u16), (1, 0), (1, 68), (1, 551)] {
-        let [high, low] = mtu.to_be_bytes();
-        let bytes = report(&single, 3, 4, seq, [0, 0, high, low]);
-        single.inject_bytes(&bytes);
-        single.expect_nothing();
-    }
-    let [high, low] = 640_u16.to_be_bytes();
-    let bytes = report(&single, 3, 4, 1, [0, 0, high, low]);
-    single.inject_bytes(&bytes);
-    single.expect(data(1, 600, 1));
-    let info = single.endpoint().info(id).unwrap();
-    assert_eq!((info.snd_mss, info.retransmits), (600, 0));
-    // What is left of the first segment follows as the window lets it; the rest on time-out.
-    single.inject(ack(1, 601));
-    let sizes: Vec<usize> = single.take_segments().iter().map(|(_, len, _)| *len).collect();
-    assert!(sizes.iter().all(|len| *len <= 600), "{sizes:?}");
-    single.expect_state(id, StateName::Established);
 }

@@ -109,6 +109,14 @@ fn errno(error: SocketError) -> i32 {
         SocketError::HostUnreachable => libc::EHOSTUNREACH,
         SocketError::NetworkDown => libc::ENETDOWN,
         SocketError::ProtocolUnreachable => libc::ENOPROTOOPT,
+        SocketError::HostDown => libc::EHOSTDOWN,
+        #[cfg(target_os = "linux")]
+        SocketError::NotOnNetwork => libc::ENONET,
+        #[cfg(not(target_os = "linux"))]
+        SocketError::NotOnNetwork => libc::ENETUNREACH,
+        SocketError::AccessDenied => libc::EACCES,
+        SocketError::Protocol => libc::EPROTO,
+        SocketError::NotSupported => libc::EOPNOTSUPP,
         SocketError::MessageSize => libc::EMSGSIZE,
         SocketError::InvalidInput => libc::EINVAL,
         SocketError::NoBuffers => libc::ENOBUFS,

@@ -56,6 +56,8 @@ impl Connection {
         text_len: usize,
         advanced: bool,
     ) {
+        // The path works, whatever was reported of it.
+        self.user.soft_error = None;
         // The send space.
         let window = self.send.update_window(segment.seq, segment.ack, segment.window);
         let mut fin_acknowledged = false;

@@ -60,7 +60,11 @@ impl Connection {
         let reset = self.owed.reset.take()?;
         context.counters.out_rsts += 1;
         let segment = match reset {
-            Reset::Answer(seq) => self.segment(now, seq, Flags::RST, None),
+            // Deviates: RFC 7323 section 3.2 asks for a timestamp here too. As Linux, none: what
+            // is answered may be no segment of this connection.
+            Reset::Answer(seq) => {
+                Segment { options: Options::default(), ..self.segment(now, seq, Flags::RST, None) }
+            }
             Reset::Active => {
                 let fields = self.recv.acknowledge(0);
                 // With the latest timestamp, so that the peer's PAWS does not mind (RFC 7323

@@ -18,6 +18,8 @@ use crate::timestamps::{self, Timestamps};
 
 /// A timer that is overdue by the application's wish fires as soon as a clock of Linux ticks.
 const SOONEST: Duration = Duration::from_millis(1);
+/// Linux's least time-out: two ticks of its clock.
+const SOON: Duration = Duration::from_millis(2);
 
 /// The data of an active open until it is complete.
 #[derive(Debug)]
@@ -63,6 +65,15 @@ impl Connection {
             if !reset {
                 self.owed.reset = Some(Reset::Answer(segment.ack));
             }
+            self.hurry_syn(now);
+            return;
+        }
+        if ack && !self.is_echo_of_ours(now, segment) {
+            // As Linux: an answer to what this attempt has not sent.
+            context.counters.paws_active += 1;
+            if !reset {
+                self.owed.reset = Some(Reset::Answer(segment.ack));
+            }
             return;
         }
         if reset {
@@ -88,6 +99,25 @@ impl Connection {
         } else {
             self.cross(now, context, segment, agreed);
         }
+    }
+
+    /// A peer that still has the connection of before answers our first SYN with an ACK of that
+    /// (RFC 9293 figure 9), and our reset frees it: as Linux, the SYN does not wait a second to try
+    /// again.
+    fn hurry_syn(&mut self, now: Instant) {
+        if self.syn_sent.as_ref().is_some_and(|syn_sent| syn_sent.retransmissions == 0) {
+            self.timers.arm(TimerKind::Retransmission, now + SOON);
+        }
+    }
+
+    /// Whether the timestamp that comes back, if one does, is one that our SYNs carried.
+    fn is_echo_of_ours(&self, now: Instant, segment: &Segment) -> bool {
+        let (Some(syn_sent), Some(option)) = (&self.syn_sent, segment.options.timestamps) else {
+            return true;
+        };
+        let first = timestamps::clock(syn_sent.first_sent_at, syn_sent.timestamp_offset);
+        let range = syn_sent.timestamp(now).wrapping_sub(first);
+        option.echo == 0 || option.echo.wrapping_sub(first) <= range
     }
 
     fn finish_handshake(

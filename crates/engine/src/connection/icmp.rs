@@ -1,7 +1,9 @@
 //! What routers and hosts report: ICMP errors that quote one of our segments, judged by RFC 5927.
 //!
-//! In SYN-SENT a report that the destination cannot be reached ends the attempt. Once synchronized
-//! every report is soft: remembered, and given as the reason if the connection times out.
+//! Before the handshake is complete a report that our packet did not arrive ends the attempt. Once
+//! synchronized every report is soft: remembered, and given as the reason if the connection times
+//! out before the peer is heard again. Source quench, redirects and what is not known never get
+//! here.
 
 use core::net::IpAddr;
 
@@ -33,29 +35,40 @@ pub struct IcmpError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IcmpErrorKind {
-    /// Nothing can be delivered there; the errno that says why.
-    Unreachable(SocketError),
+    /// Our packet did not arrive.
+    NotDelivered {
+        /// The errno that says why.
+        error: SocketError,
+        /// Whether a half-open connection is given up for it.
+        ends_half_open: bool,
+    },
     /// The packet was larger than the path carries.
     PacketTooBig {
-        /// The next hop's MTU, in bytes.
+        /// The next hop's MTU, in bytes; 0 from a router older than RFC 1191.
         mtu: u32,
     },
-    /// A hop limit was used up, or the packet was not understood.
-    Other,
 }
 
 impl IcmpError {
     /// The report in a message that arrived from `from`, if it is an error with enough quoted.
+    // Implements: RFC6633, RFC4443 s2.2, H-48
     pub fn from_message(from: IpAddr, message: &IcmpMessage<'_>) -> Option<IcmpError> {
+        let not_delivered =
+            |error, ends_half_open| IcmpErrorKind::NotDelivered { error, ends_half_open };
         let (kind, quoted) = match message {
             IcmpMessage::Unreachable { code, quoted } => {
-                (IcmpErrorKind::Unreachable(unreachable_error(*code)), quoted)
+                let (error, ends_half_open) = unreachable_error(*code, from)?;
+                (not_delivered(error, ends_half_open), quoted)
             }
             IcmpMessage::PacketTooBig { mtu, quoted } => {
                 (IcmpErrorKind::PacketTooBig { mtu: *mtu }, quoted)
             }
-            IcmpMessage::TimeExceeded { quoted, .. }
-            | IcmpMessage::ParameterProblem { quoted, .. } => (IcmpErrorKind::Other, quoted),
+            IcmpMessage::TimeExceeded { quoted, .. } => {
+                (not_delivered(SocketError::HostUnreachable, from.is_ipv4()), quoted)
+            }
+            IcmpMessage::ParameterProblem { quoted, .. } => {
+                (not_delivered(SocketError::Protocol, true), quoted)
+            }
             _ => return None,
         };
         let quoted = (*quoted)?;
@@ -73,34 +86,62 @@ impl IcmpError {
     }
 }
 
-/// Linux's table of ICMP codes to errno.
-fn unreachable_error(code: UnreachableCode) -> SocketError {
-    match code {
-        UnreachableCode::Net | UnreachableCode::NoRoute => SocketError::NetworkUnreachable,
-        UnreachableCode::Protocol => SocketError::ProtocolUnreachable,
-        UnreachableCode::Port => SocketError::ConnectionRefused,
-        _ => SocketError::HostUnreachable,
-    }
+/// Linux's table of ICMP codes to errno, and whether a half-open connection is given up for it;
+/// `None` for a code that no table knows.
+fn unreachable_error(code: UnreachableCode, from: IpAddr) -> Option<(SocketError, bool)> {
+    use SocketError as E;
+    use UnreachableCode as C;
+    Some(match (code, from.is_ipv4()) {
+        (C::Net, _) => (E::NetworkUnreachable, true),
+        (C::Host, _) => (E::HostUnreachable, true),
+        (C::Protocol, _) => (E::ProtocolUnreachable, false),
+        (C::Port, v4) => (E::ConnectionRefused, !v4),
+        (C::SourceRouteFailed, _) => (E::NotSupported, false),
+        // Destination network and host unknown, source host isolated.
+        (C::Other(6), true) => (E::NetworkUnreachable, false),
+        (C::Other(7), true) => (E::HostDown, false),
+        (C::Other(8), true) => (E::NotOnNetwork, false),
+        (C::NetProhibited, _) => (E::NetworkUnreachable, false),
+        (C::HostProhibited, _) => (E::HostUnreachable, false),
+        // For this type of service, net and host; filtered; precedence, in two ways.
+        (C::Other(11), true) => (E::NetworkUnreachable, false),
+        (C::Other(12 | 14 | 15), true) => (E::HostUnreachable, false),
+        (C::AdminProhibited, true) => (E::HostUnreachable, false),
+        (C::NoRoute, _) => (E::NetworkUnreachable, false),
+        (C::AdminProhibited | C::SourcePolicy | C::RejectRoute, false) => (E::AccessDenied, true),
+        (C::BeyondScope | C::AddressUnreachable, _) => (E::HostUnreachable, false),
+        _ => return None,
+    })
 }
 
 impl Connection {
-    /// A report about one of our segments.
-    // Implements: 9293 MUST-54, 9293 MUST-56, 9293 SHLD-26, H-47
+    /// A report about one of our segments: one that is outstanding, or an ACK at SND.NXT.
+    // Implements: 9293 MUST-54, 9293 MUST-56, 9293 SHLD-26, RFC5927 s4.1, RFC5927 s5.2, H-47
     pub(crate) fn handle_icmp_error(&mut self, context: &mut Context<'_>, error: &IcmpError) {
         let seq = error.quoted.seq;
-        let plausible = seq.at_or_after(self.send.una()) && seq.before(self.send.nxt());
-        if !plausible {
+        let outstanding = seq.at_or_after(self.send.una()) && seq.before(self.send.nxt());
+        let of_an_ack = seq == self.send.nxt() && self.state.is_synchronized();
+        if !outstanding && !of_an_ack {
+            context.counters.out_of_window_icmps += 1;
             return;
         }
         let cause = match error.kind {
-            IcmpErrorKind::Unreachable(cause) => cause,
+            IcmpErrorKind::NotDelivered { error, .. } => error,
+            // An ACK alone is never too big.
+            IcmpErrorKind::PacketTooBig { .. } if of_an_ack => {
+                context.counters.out_of_window_icmps += 1;
+                return;
+            }
             IcmpErrorKind::PacketTooBig { mtu } => return self.lower_path_mtu(mtu),
-            IcmpErrorKind::Other => return,
         };
-        if self.state.name() == StateName::SynSent {
-            self.fail(context, CloseReason::Icmp { from: error.from }, cause);
-        } else {
-            self.user.soft_error = Some(cause);
+        match self.state.name() {
+            StateName::Closed => {}
+            // Deviates: RFC 9293 MUST-56 has some of these end nothing. As Linux (RFC 5461), a
+            // connect does not go on waiting for what it was told will not come.
+            StateName::SynSent | StateName::SynReceived => {
+                self.fail(context, CloseReason::Icmp { from: error.from }, cause);
+            }
+            _ => self.user.soft_error = Some(cause),
         }
     }
 

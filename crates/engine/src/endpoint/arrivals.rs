@@ -8,7 +8,7 @@ use super::addresses::is_loopback;
 use super::syn_received::{self, Syn, SynReceived};
 use super::table::{Entry, FourTuple};
 use super::{Arrival, ArrivalSource, Endpoint, Timed, reset, time_wait};
-use crate::connection::icmp::IcmpError;
+use crate::connection::icmp::{IcmpError, IcmpErrorKind};
 use crate::connection::{Connection, Context};
 use crate::event::{ConnectionId, Event, ListenerId};
 use crate::instant::Instant;
@@ -35,15 +35,34 @@ impl Endpoint {
     }
 
     /// An ICMP error arrived about one of our packets.
+    // Implements: 9293 MUST-54, RFC5927 s4.1
     pub fn handle_icmp_error(&mut self, _now: Instant, error: IcmpError) {
         self.counters.icmp_in += 1;
-        let entry = self.table.get(&self.secrets, &error.tuple());
-        if let Some(Entry::Connection(index)) = entry
-            && let Some(id) = self.id_at(index)
-        {
-            let _ = self.with_connection(id, |connection, context| {
-                connection.handle_icmp_error(context, &error);
-            });
+        match self.table.get(&self.secrets, &error.tuple()) {
+            Some(Entry::Connection(index)) => {
+                let Some(id) = self.id_at(index) else { return };
+                let _ = self.with_connection(id, |connection, context| {
+                    connection.handle_icmp_error(context, &error);
+                });
+            }
+            Some(Entry::SynReceived(index)) => self.report_to_half_open(index, &error),
+            // Nothing of it is outstanding that would be sent again.
+            Some(Entry::TimeWait(_)) => {}
+            Some(Entry::Listener(_)) | None => self.counters.icmp_no_socket += 1,
+        }
+    }
+
+    /// A report about our SYN-ACK: a host that cannot be reached is not kept in the queue.
+    fn report_to_half_open(&mut self, index: u32, error: &IcmpError) {
+        let Some(record) = self.half_open.get(index as usize) else { return };
+        if error.quoted.seq != record.iss() {
+            self.counters.out_of_window_icmps += 1;
+            return;
+        }
+        if matches!(error.kind, IcmpErrorKind::NotDelivered { ends_half_open: true, .. }) {
+            self.counters.attempt_fails += 1;
+            self.counters.listen_drops += 1;
+            self.remove_half_open(index);
         }
     }
 
@@ -200,6 +219,7 @@ impl Endpoint {
                 }
                 self.arrive_at_listener(now, tuple, &arrival, Some(iss));
             }
+            time_wait::Disposition::Limited => self.counters.ack_skipped_time_wait += 1,
             time_wait::Disposition::Drop => self.counters.drop_no_socket += 1,
         }
     }

@@ -122,6 +122,11 @@ impl SynReceived {
         }
     }
 
+    /// The number of our SYN.
+    pub(crate) fn iss(&self) -> SeqNumber {
+        self.iss
+    }
+
     /// When the SYN-ACK is due again.
     pub(crate) fn deadline(&self, config: &Config) -> Instant {
         self.last_answer + backed_off(INITIAL_RTO, self.timeouts, config.rto_max)

@@ -39,6 +39,8 @@ pub(crate) enum Disposition {
     Acknowledge,
     /// A new connection may begin, with at least this initial sequence number.
     Reopen(SeqNumber),
+    /// Nothing: it was answered a moment ago.
+    Limited,
     /// Nothing.
     Drop,
 }
@@ -109,7 +111,7 @@ impl TimeWait {
         }
         let limited =
             self.last_answer.is_some_and(|last| now - last < config.tcp_invalid_ratelimit);
-        if limited { Disposition::Drop } else { Disposition::Acknowledge }
+        if limited { Disposition::Limited } else { Disposition::Acknowledge }
     }
 
     /// An ACK that says where we stand.

@@ -5,6 +5,7 @@
 //! the engine's follows its clock (RFC 9293 section 3.4.1), so the clock starts where it gives the
 //! number that is wanted. A wrong expectation fails with the exchange printed as tcpdump would.
 
+mod reports;
 mod setup;
 pub mod ways;
 
@@ -21,6 +22,7 @@ use towpath_wire::ip::Ecn;
 use towpath_wire::tcp::Flags;
 use towpath_wire::{IpHeader, Protocol, SeqNumber};
 
+pub use self::reports::Report;
 pub use self::setup::{HIGH_PORT, INITIAL_NUMBERS, PORT, Setup, for_each_client, for_each_server};
 use self::setup::{addresses, initial_number_at_zero};
 use crate::host::Host;
