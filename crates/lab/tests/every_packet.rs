@@ -7,7 +7,7 @@ mod support;
 use core::net::{IpAddr, SocketAddr};
 
 use support::{ms, secs};
-use towpath_engine::{Config, ConnectRequest, ConnectionId, SocketOptions};
+use towpath_engine::{Config, ConnectRequest, ConnectionId, KeepAlive, SocketOptions};
 use towpath_lab::packet::Packet;
 use towpath_lab::segment::{ack, data, fin, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client};
