@@ -37,7 +37,7 @@ fn what_has_no_effect_is_taken() {
         "+0 `sysctl -q net.ipv4.tcp_fack=0`",
         "+0 `ip tcp_metrics flush all > /dev/null 2>&1`",
         "+0 `tc qdisc add dev tun0 root pfifo`",
-        "+0 `/tmp/sysctl_restore_${PPID}.sh`",
+        "+0 `./sysctl_restore_${PPID}.sh`",
     ] {
         passes(PLAIN, &format!("  {event}"));
     }
