@@ -133,6 +133,8 @@ impl Connection {
     ) {
         let mss = self.send.segment_size();
         let controller = self.congestion.controller_mut();
+        let window_limited =
+            self.usage.may_grow(controller.window(), controller.slow_start_threshold());
         if let Some(in_flight_bytes) = outcome.congestion {
             context.counters.fast_retrans += 1;
             controller.on_congestion(&CongestionEvent {
@@ -146,14 +148,15 @@ impl Connection {
             controller.on_recovered(now);
         }
         let in_recovery = matches!(self.recovery.phase(), Phase::Fast { .. });
-        if acked_bytes > 0 && !in_recovery {
+        // What ends a recovery was sent into the congestion: it is no sign that there is more room.
+        if acked_bytes > 0 && !in_recovery && !outcome.recovered {
             controller.on_ack(&AckSample {
                 now,
                 acked_bytes,
                 in_flight_bytes: self.recovery.pipe(),
                 rtt,
                 mss,
-                window_limited: self.recovery.take_window_limited(),
+                window_limited,
             });
         }
     }

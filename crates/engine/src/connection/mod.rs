@@ -34,6 +34,7 @@ use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
 use self::user::UserSide;
 use crate::config::Config;
+use crate::congestion::usage::WindowUsage;
 use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
 use crate::endpoint::table::FourTuple;
@@ -75,6 +76,7 @@ pub(crate) struct Connection {
     sack: bool,
     recovery: Recovery,
     congestion: Congestion,
+    usage: WindowUsage,
     timers: Timers,
     user: UserSide,
     owed: Owed,
@@ -187,6 +189,7 @@ impl Connection {
                 window,
                 send_mss.effective(),
             ),
+            usage: WindowUsage::new(iss),
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),

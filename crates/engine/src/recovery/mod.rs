@@ -69,8 +69,6 @@ pub(crate) struct Recovery {
     timeouts: u32,
     /// When the oldest outstanding range was first sent again by the timer.
     first_timeout_at: Option<Instant>,
-    /// The congestion window held something back since the last acknowledgment.
-    window_limited: bool,
     last_sent_at: Option<Instant>,
     /// What the first duplicates let out (RFC 3042): not part of FlightSize.
     limited_transmit: u64,
@@ -90,7 +88,6 @@ impl Recovery {
             recover: iss,
             timeouts: 0,
             first_timeout_at: None,
-            window_limited: false,
             last_sent_at: None,
             limited_transmit: 0,
             at_once: false,
@@ -125,15 +122,6 @@ impl Recovery {
     /// flight (RFC 5681 section 3.2 step 3, RFC 6582 section 3.2 step 3B).
     pub(crate) fn room_again(&self, window: u64) -> u64 {
         if self.at_once { u64::MAX } else { self.room(window) }
-    }
-
-    /// Sending was held back by the congestion window.
-    pub(crate) fn on_window_limited(&mut self) {
-        self.window_limited = true;
-    }
-
-    pub(crate) fn take_window_limited(&mut self) -> bool {
-        std::mem::take(&mut self.window_limited)
     }
 
     pub(crate) fn timeouts(&self) -> u32 {
