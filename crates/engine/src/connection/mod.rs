@@ -16,6 +16,7 @@ pub(crate) mod handshake;
 pub(crate) mod icmp;
 pub(crate) mod negotiate;
 pub(crate) mod options;
+mod sockopt;
 pub(crate) mod state;
 mod text;
 pub(crate) mod user;
