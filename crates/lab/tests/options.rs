@@ -67,7 +67,8 @@ fn a_window_clamp_holds_for_every_later_offer() {
     let mut single = Single::server(Setup::default());
     let id = accept_from(&mut single, syn().mss(1000).wscale(7));
     single.set(id, |options| options.window_clamp = Some(20_000));
-    for segment in 0..60 {
+    // What was offered is used up first, slowly: each offer is rounded up to the window's scale.
+    for segment in 0..200 {
         single.inject(data(1 + segment * 1000, 1000, 1));
         while single.try_read(id, usize::MAX).is_ok() {}
     }
