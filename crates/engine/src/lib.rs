@@ -30,6 +30,7 @@ mod wheel;
 pub use chunks::Chunks;
 pub use config::{BufferSizes, Config, ConfigError, CongestionControl, Setting};
 pub use connection::adjust::QuickAck;
+pub use connection::chronograph::Chronograph;
 pub use connection::icmp::{IcmpError, IcmpErrorKind};
 pub use connection::options::{FinWait2, KeepAlive, SocketOptions};
 pub use connection::state::StateName;
@@ -38,7 +39,7 @@ pub use endpoint::{Arrival, ArrivalSource, Census, ConnectRequest, Endpoint, Lis
 pub use error::{CloseReason, SocketError};
 pub use event::{ConnectionId, Event, ListenerId, Readiness};
 pub use garbage::Garbage;
-pub use info::TcpInfo;
+pub use info::{CongestionState, TcpInfo};
 pub use instant::Instant;
 pub use output::{Output, Transmit, TransmitBody};
 pub use secrets::Secrets;

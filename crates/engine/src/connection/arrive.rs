@@ -25,7 +25,11 @@ impl Connection {
         arrival: Arrival,
     ) {
         self.send.on_arrival();
-        self.traffic.segs_in += u64::from(arrival.segment_count());
+        let segments = u64::from(arrival.segment_count());
+        self.traffic.segs_in += segments;
+        if !arrival.payload.is_empty() {
+            self.traffic.data_segs_in += segments;
+        }
         match self.state.name() {
             StateName::Closed => {}
             StateName::SynSent => self.arrive_in_syn_sent(now, context, arrival),

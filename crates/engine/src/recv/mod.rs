@@ -90,6 +90,7 @@ pub(crate) struct RecvSpace {
     max_capacity: usize,
     /// With fewer bytes than this the application is not woken (SO_RCVLOWAT).
     low_water: usize,
+    scaled: bool,
 }
 
 impl RecvSpace {
@@ -119,12 +120,14 @@ impl RecvSpace {
             max_waiting: config.max_out_of_order,
             max_capacity: room.max_capacity,
             low_water: 1,
+            scaled: false,
         }
     }
 
     /// The peer's initial sequence number is known.
     pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool) {
         self.irs = irs;
+        self.scaled = scaling;
         self.window.on_handshake(irs + 1, scaling);
     }
 
@@ -161,6 +164,27 @@ impl RecvSpace {
 
     pub(crate) fn rcv_mss(&self) -> u32 {
         self.rcv_mss
+    }
+
+    /// The round-trip time as the receiver sees it.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.tune.rtt()
+    }
+
+    /// What the application takes in a round trip, in bytes.
+    pub(crate) fn space(&self) -> u64 {
+        self.tune.best()
+    }
+
+    /// Both sides scale their windows.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scaled
+    }
+
+    /// The payload of the segments that we ask the peer for, in bytes.
+    pub(crate) fn advertised_mss(&self, timestamps: bool) -> u32 {
+        let options = if timestamps { crate::send::mss::TIMESTAMPS_LEN } else { 0 };
+        self.advertised_mss.saturating_sub(options)
     }
 
     /// Bytes that can be read.

@@ -324,6 +324,11 @@ impl SendSpace {
             && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window | Blocked::Held))
     }
 
+    /// Whether the peer's window is what holds the next segment back.
+    pub(crate) fn is_window_limited(&self) -> bool {
+        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
+    }
+
     /// Whether the application's wish is all that holds the next segment back.
     pub(crate) fn is_held_back(&self) -> bool {
         matches!(self.next_new(u64::MAX, 0), Err(Blocked::Held))
