@@ -34,6 +34,7 @@ pub use connection::chronograph::Chronograph;
 pub use connection::icmp::{IcmpError, IcmpErrorKind};
 pub use connection::options::{FinWait2, KeepAlive, SocketOptions};
 pub use connection::state::StateName;
+pub use connection::user::Queues;
 pub use counters::Counters;
 pub use endpoint::{Arrival, ArrivalSource, Census, ConnectRequest, Endpoint, ListenRequest};
 pub use error::{CloseReason, SocketError};

@@ -16,6 +16,23 @@ use crate::event::{ListenerId, Readiness};
 use crate::instant::Instant;
 use crate::timer::TimerKind;
 
+/// What a socket's buffers hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queues {
+    /// SIOCINQ: bytes that can be read.
+    pub unread: usize,
+    /// TCP_INQ: the same, but one at the end of the stream, which a read finds.
+    pub hint: usize,
+    /// SIOCOUTQ: bytes, and the FIN, that are not acknowledged.
+    pub unacknowledged: u64,
+    /// SIOCOUTQNSD: bytes that were not sent.
+    pub unsent: u64,
+    /// How many bytes are to be read to the end of urgent data. One: the next byte is the last
+    /// urgent one, which is where SIOCATMARK is true.
+    pub urgent_left: Option<u64>,
+}
+
 /// The application's side of a connection.
 #[derive(Debug)]
 pub(crate) struct UserSide {
@@ -111,6 +128,9 @@ impl Connection {
         if self.recv.is_readable() {
             readiness |= Readiness::READABLE;
         }
+        if self.recv.urgent_left().is_some() {
+            readiness |= Readiness::URGENT;
+        }
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
@@ -157,6 +177,19 @@ impl Connection {
             return Ok(Chunks::new());
         }
         Err(SocketError::WouldBlock)
+    }
+
+    /// What is in the buffers, as Linux's ioctls count it.
+    pub(crate) fn queues(&self) -> Queues {
+        let unread = self.recv.readable();
+        let connecting = matches!(self.state.name(), StateName::SynSent | StateName::SynReceived);
+        Queues {
+            unread,
+            hint: if unread == 0 && self.recv.is_fin_received() { 1 } else { unread },
+            unacknowledged: if connecting { 0 } else { self.send.unacknowledged() },
+            unsent: self.send.unsent(),
+            urgent_left: self.recv.urgent_left(),
+        }
     }
 
     /// A FIN follows what was written.

@@ -10,6 +10,7 @@ use crate::chunks::Chunks;
 use crate::connection::adjust::QuickAck;
 use crate::connection::options::SocketOptions;
 use crate::connection::state::StateName;
+use crate::connection::user::Queues;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ConnectionId, ListenerId, Readiness};
 use crate::info::TcpInfo;
@@ -141,6 +142,11 @@ impl Endpoint {
     pub fn peek(&mut self, id: ConnectionId, max: usize) -> Result<Chunks, SocketError> {
         self.slot(id)?;
         self.connections[id.index as usize].connection.peek(max)
+    }
+
+    /// What the buffers of a connection hold.
+    pub fn queues(&self, id: ConnectionId) -> Result<Queues, SocketError> {
+        Ok(self.slot(id)?.connection.queues())
     }
 
     /// Sends a FIN after what was written.

@@ -11,6 +11,7 @@ pub(crate) mod autotune;
 mod intake;
 pub(crate) mod room;
 pub(crate) mod sack;
+mod urgent;
 pub(crate) mod window;
 
 use core::time::Duration;
@@ -24,6 +25,7 @@ use self::autotune::AutoTune;
 pub(crate) use self::intake::{Text, Verdict};
 use self::room::Room;
 use self::sack::{Block, SackReporter};
+use self::urgent::UrgentMark;
 use self::window::ReceiveWindow;
 use crate::chunks::Chunks;
 use crate::config::Config;
@@ -91,6 +93,7 @@ pub(crate) struct RecvSpace {
     /// With fewer bytes than this the application is not woken (SO_RCVLOWAT).
     low_water: usize,
     scaled: bool,
+    urgent: UrgentMark,
 }
 
 impl RecvSpace {
@@ -121,6 +124,7 @@ impl RecvSpace {
             max_capacity: room.max_capacity,
             low_water: 1,
             scaled: false,
+            urgent: UrgentMark::default(),
         }
     }
 
@@ -256,10 +260,12 @@ impl RecvSpace {
 
     /// The application takes up to `max` bytes. Whether an ACK should tell the peer of the room.
     pub(crate) fn read(&mut self, now: Instant, max: usize) -> Chunks {
+        let max = self.urgent.limit(self.read_to(), max);
         let chunks = self.assembler.take(max);
         if chunks.is_empty() {
             return chunks;
         }
+        self.urgent.on_read(self.read_to());
         if let Some(capacity) = self.tune.on_read(now, chunks.len(), self.advertised_mss) {
             self.window.grow_capacity(capacity.min(self.max_capacity));
         }
@@ -274,7 +280,7 @@ impl RecvSpace {
     }
 
     pub(crate) fn peek(&self, max: usize) -> Chunks {
-        self.assembler.peek(max)
+        self.assembler.peek(self.urgent.limit(self.read_to(), max))
     }
 
     /// The fields of an outgoing segment with ACK; what was owed is thereby paid.

@@ -219,6 +219,13 @@ impl SendSpace {
         self.buffer.end() - self.offset_of_next()
     }
 
+    /// Bytes that were written and not acknowledged; the FIN counts as one.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let fin_acknowledged = self.fin == Fin::Sent && !self.is_outstanding();
+        let fin = self.fin != Fin::Open && !fin_acknowledged;
+        self.buffer.len() as u64 + u64::from(fin)
+    }
+
     /// Whether all that was written, and the FIN if there is one, is acknowledged.
     pub(crate) fn is_delivered(&self) -> bool {
         !self.is_outstanding() && self.unsent() == 0 && self.fin != Fin::Queued
