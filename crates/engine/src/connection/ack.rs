@@ -58,6 +58,7 @@ impl Connection {
     ) {
         // The path works, whatever was reported of it.
         self.user.soft_error = None;
+        self.traffic.last_ack_received = Some(now);
         // The send space.
         let window = self.send.update_window(segment.seq, segment.ack, segment.window);
         let mut fin_acknowledged = false;
@@ -67,6 +68,7 @@ impl Connection {
             fin_acknowledged = acknowledged.fin;
             acked_bytes = acknowledged.bytes;
             self.traffic.bytes_acked += acked_bytes;
+            self.traffic.on_progress(now);
         }
         self.send.on_answer();
         if self.send.wnd() > 0 && window == WindowUpdate::Changed {

@@ -51,6 +51,7 @@ impl Connection {
                 // What was sent no longer waits to be sent.
                 self.check_room(context.config);
                 self.check_persist(now);
+                self.note_activity(now);
             }
         }
         transmit
@@ -203,6 +204,10 @@ impl Connection {
         }
         self.note_window_usage(self.recovery.pipe() >= self.congestion.controller().window());
         self.traffic.bytes_sent += u64::from(plan.len);
+        if plan.len > 0 {
+            self.traffic.data_segs_out += 1;
+            self.traffic.last_data_sent = Some(now);
+        }
         if !self.timers.is_armed(TimerKind::Retransmission) {
             self.restart_retransmission(now);
         }

@@ -11,12 +11,15 @@ mod ack;
 pub(crate) mod adjust;
 mod answers;
 mod arrive;
+pub(crate) mod chronograph;
 pub(crate) mod emit;
 mod expire;
 pub(crate) mod handshake;
 pub(crate) mod icmp;
+mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
+mod sockopt;
 pub(crate) mod state;
 mod text;
 pub(crate) mod user;
@@ -29,6 +32,7 @@ use towpath_wire::tcp::WindowScale;
 
 use self::answers::Answers;
 use self::handshake::SynSent;
+use self::measure::Traffic;
 use self::negotiate::Handshake;
 use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
@@ -41,7 +45,6 @@ use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
 use crate::garbage::Garbage;
-use crate::info::TcpInfo;
 use crate::instant::Instant;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
@@ -108,17 +111,6 @@ enum Reset {
     Answer(SeqNumber),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Traffic {
-    bytes_acked: u64,
-    bytes_received: u64,
-    bytes_sent: u64,
-    bytes_retrans: u64,
-    segs_in: u64,
-    segs_out: u64,
-    total_retrans: u64,
-}
-
 impl Connection {
     /// An active open: SYN-SENT, with the SYN owed.
     pub(crate) fn connect(
@@ -148,6 +140,8 @@ impl Connection {
         let mut connection =
             Connection::new(now, context, tuple, handshake.iss, options, timestamps);
         connection.user.listener = Some(listener);
+        // Its SYN arrived before there was a connection to count it.
+        connection.traffic.segs_in = 1;
         connection.state = State::handshake_done();
         connection.establish(now, context, handshake);
         connection
@@ -234,6 +228,8 @@ impl Connection {
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
+        self.traffic.on_progress(now);
+        self.traffic.last_ack_received = Some(now);
         self.arm_keep_alive(now, config);
         context.counters.curr_estab += 1;
         self.user.raise(Readiness::CONNECTED | Readiness::WRITABLE);
@@ -379,42 +375,6 @@ impl Connection {
                 self.timers.arm(TimerKind::KeepAlive, due);
             }
             _ => self.timers.stop(TimerKind::KeepAlive),
-        }
-    }
-
-    pub(crate) fn info(&self) -> TcpInfo {
-        let flight = self.recovery.flight();
-        let controller = self.congestion.controller();
-        TcpInfo {
-            state: self.state.name(),
-            timestamps: self.timestamps.is_some(),
-            sack: self.sack,
-            snd_wscale: self.send.scale().shift(),
-            rcv_wscale: self.recv.window().scale().shift(),
-            rto: self.rtt.rto(),
-            rtt: self.rtt.srtt(),
-            rttvar: self.rtt.rttvar(),
-            min_rtt: self.rtt.min(),
-            snd_mss: self.send.mss().effective(),
-            rcv_mss: self.recv.rcv_mss(),
-            snd_cwnd_bytes: controller.window(),
-            snd_ssthresh_bytes: controller.slow_start_threshold(),
-            snd_wnd: self.send.wnd(),
-            rcv_wnd: self.recv.wnd(),
-            unacked_bytes: flight.outstanding(),
-            sacked_bytes: flight.sacked(),
-            lost_bytes: flight.missing(),
-            notsent_bytes: self.send.unsent(),
-            unread_bytes: self.recv.readable() as u64,
-            retransmits: self.recovery.timeouts(),
-            probes: self.send.probes().max(self.keep_alive_probes),
-            total_retrans: self.traffic.total_retrans,
-            bytes_acked: self.traffic.bytes_acked,
-            bytes_received: self.traffic.bytes_received,
-            bytes_sent: self.traffic.bytes_sent,
-            bytes_retrans: self.traffic.bytes_retrans,
-            segs_in: self.traffic.segs_in,
-            segs_out: self.traffic.segs_out,
         }
     }
 

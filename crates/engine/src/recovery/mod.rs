@@ -74,6 +74,8 @@ pub(crate) struct Recovery {
     limited_transmit: u64,
     /// The next segment that is missing goes without asking the congestion window.
     at_once: bool,
+    /// Duplicates that the peer reported (RFC 2883).
+    dsacks: u64,
 }
 
 impl Recovery {
@@ -91,6 +93,7 @@ impl Recovery {
             last_sent_at: None,
             limited_transmit: 0,
             at_once: false,
+            dsacks: 0,
         }
     }
 
@@ -104,6 +107,26 @@ impl Recovery {
 
     pub(crate) fn flight(&self) -> &InFlight {
         &self.flight
+    }
+
+    /// Segments that the peer has, as it told; the SYN is one.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.flight.delivered() + 1
+    }
+
+    /// Duplicates that the peer reported.
+    pub(crate) fn dsacks(&self) -> u64 {
+        self.dsacks
+    }
+
+    /// How many duplicates make a loss.
+    pub(crate) fn reordering(&self) -> u32 {
+        DUP_THRESHOLD
+    }
+
+    /// Whether the peer told of something beyond a hole, or seems to.
+    pub(crate) fn is_disordered(&self) -> bool {
+        self.duplicates > 0 || self.flight.sacked() > 0
     }
 
     /// What may be taken to be in the network, in bytes.
@@ -236,6 +259,7 @@ impl Recovery {
                     first.left.at_or_after(second.left) && first.right.at_or_before(second.right)
                 }))
         {
+            self.dsacks += 1;
             blocks = rest;
         }
         blocks.iter().map(|block| self.flight.on_sack(*block)).sum()

@@ -219,6 +219,13 @@ impl SendSpace {
         self.buffer.end() - self.offset_of_next()
     }
 
+    /// Bytes that were written and not acknowledged; the FIN counts as one.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let fin_acknowledged = self.fin == Fin::Sent && !self.is_outstanding();
+        let fin = self.fin != Fin::Open && !fin_acknowledged;
+        self.buffer.len() as u64 + u64::from(fin)
+    }
+
     /// Whether all that was written, and the FIN if there is one, is acknowledged.
     pub(crate) fn is_delivered(&self) -> bool {
         !self.is_outstanding() && self.unsent() == 0 && self.fin != Fin::Queued
@@ -337,6 +344,11 @@ impl SendSpace {
     pub(crate) fn waits_for_timer(&self) -> bool {
         !self.is_outstanding()
             && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window | Blocked::Held))
+    }
+
+    /// Whether the peer's window is what holds the next segment back.
+    pub(crate) fn is_window_limited(&self) -> bool {
+        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
     }
 
     /// Whether the application's wish is all that holds the next segment back.

@@ -53,6 +53,11 @@ impl SendMss {
         self.peer.min(by_path).saturating_sub(self.options).max(self.floor - self.options)
     }
 
+    /// What the path is taken to carry in one packet, in bytes.
+    pub(crate) fn path_mtu(&self) -> u32 {
+        self.path_mtu
+    }
+
     /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
     pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
         let lower = mtu < self.path_mtu;

@@ -8,8 +8,11 @@ use towpath_engine::{StateName, TcpInfo};
 /// Linux's "infinite" slow-start threshold, in segments.
 const INFINITE_SSTHRESH: i64 = 0x7fff_ffff;
 
+/// A field's name, and how it is got.
+type Field = (&'static str, fn(&TcpInfo) -> i64);
+
 /// What can be asked of a connection in a script's code.
-const FIELDS: &[(&str, fn(&TcpInfo) -> i64)] = &[
+const FIELDS: &[Field] = &[
     ("tcpi_state", |info| state_number(info.state)),
     ("tcpi_retransmits", |info| i64::from(info.retransmits)),
     ("tcpi_backoff", |info| i64::from(info.retransmits.max(info.probes))),

@@ -12,7 +12,7 @@ use super::calls::wait::Interest;
 /// What a descriptor of the script stands for.
 #[derive(Debug)]
 pub(super) enum File {
-    Socket(Socket),
+    Socket(Box<Socket>),
     Epoll(BTreeMap<i64, Interest>),
 }
 
@@ -97,7 +97,7 @@ impl Files {
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = (i64, &Socket)> {
         self.by_number.iter().filter_map(|(fd, file)| match file {
-            File::Socket(socket) => Some((*fd, socket)),
+            File::Socket(socket) => Some((*fd, &**socket)),
             File::Epoll(_) => None,
         })
     }

@@ -142,7 +142,7 @@ fn plain_result(result: Result<(), SocketError>) -> Outcome {
 }
 
 /// The socket of a descriptor, or the errno for there being none.
-pub(super) fn socket<'f>(files: &'f Files, fd: i64) -> Result<&'f Socket, &'static str> {
+pub(super) fn socket(files: &Files, fd: i64) -> Result<&Socket, &'static str> {
     match files.get(fd) {
         Some(File::Socket(socket)) => Ok(socket),
         Some(File::Epoll(_)) => Err("ENOTSOCK"),
@@ -150,10 +150,7 @@ pub(super) fn socket<'f>(files: &'f Files, fd: i64) -> Result<&'f Socket, &'stat
     }
 }
 
-pub(super) fn socket_mut<'f>(
-    files: &'f mut Files,
-    fd: i64,
-) -> Result<&'f mut Socket, &'static str> {
+pub(super) fn socket_mut(files: &mut Files, fd: i64) -> Result<&mut Socket, &'static str> {
     match files.get_mut(fd) {
         Some(File::Socket(socket)) => Ok(socket),
         Some(File::Epoll(_)) => Err("ENOTSOCK"),

@@ -36,7 +36,7 @@ pub(super) fn create(context: &Context<'_>, call: &Call) -> Attempt {
         )));
     }
     let new = Socket::new(Kind::Fresh, kind & SOCK_NONBLOCK != 0);
-    Ok(Outcome::Done(Answer::Descriptor(File::Socket(new)), Effect::Created))
+    Ok(Outcome::Done(Answer::Descriptor(File::Socket(Box::new(new))), Effect::Created))
 }
 
 /// The address of an argument: `...` is the usual one, a structure says it.
@@ -135,7 +135,7 @@ pub(super) fn accept(context: &mut Context<'_>, call: &Call) -> Attempt {
                 bound: context.endpoint.local_addr(id).ok(),
                 ..Socket::new(Kind::Connection(id), flags & SOCK_NONBLOCK != 0)
             };
-            let answer = Answer::Descriptor(File::Socket(accepted));
+            let answer = Answer::Descriptor(File::Socket(Box::new(accepted)));
             Ok(Outcome::Done(answer, Effect::Accepted { remote }))
         }
         Err(SocketError::WouldBlock) if !listening.nonblocking => Ok(Outcome::Blocks),
