@@ -156,6 +156,16 @@ config! {
     ip_local_port_range: (u16, u16) = (32_768, 60_999), "ip_local_port_range", "ports, two numbers", "Linux; RFC 6056";
     /// TTL, or hop limit, of what is sent.
     ip_default_ttl: u8 = 64, "ip_default_ttl", "hops", "RFC 1700, Linux";
+    /// Path MTU discovery for IPv4: 0 and 3 on; 1 and 2 off, packets may be cut on their way.
+    ip_no_pmtu_disc: u8 = 0, "ip_no_pmtu_disc", "0 to 3", "Linux; RFC 1191";
+    /// The least path MTU that is believed for IPv4; below it packets may be cut on their way.
+    min_pmtu: u16 = 552, "route.min_pmtu", "bytes", "Linux; RFC 1191 section 3 has 68";
+    /// How long a reported path MTU is believed.
+    mtu_expires: Duration = Duration::from_secs(600), "route.mtu_expires", "seconds", "RFC 1191 section 6.3, RFC 8201 section 5.3";
+    /// How many destinations' path MTUs are kept.
+    path_mtu_cache: usize = 4096, "towpath.path_mtu_cache", "destinations", "Towpath";
+    /// Whether IPv6 packets carry a flow label.
+    auto_flowlabels: bool = true, "net.ipv6.auto_flowlabels", "0 or 1", "RFC 6437, Linux";
     /// How many half-open connections a listener may have.
     tcp_max_syn_backlog: usize = 2048, "tcp_max_syn_backlog", "records", "Linux";
     /// The greatest backlog that `listen` gives.
@@ -202,6 +212,11 @@ impl Config {
     /// The value of `tcp_challenge_ack_limit` that sets no limit: Linux's INT_MAX.
     pub const NO_CHALLENGE_ACK_LIMIT: u32 = i32::MAX as u32;
 
+    /// Whether IPv4 packets are sent whole or not at all, and reports of their size are heard.
+    pub(crate) fn discovers_path_mtu(&self) -> bool {
+        matches!(self.ip_no_pmtu_disc, 0 | 3)
+    }
+
     /// Judges the settings together.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let contradiction = |text| Err(ConfigError::Contradiction(text));
@@ -236,6 +251,12 @@ impl Config {
         if self.ip_default_ttl == 0 {
             return contradiction("ip_default_ttl: a packet with TTL 0 is never sent (RFC 1122)");
         }
+        if self.ip_no_pmtu_disc > 3 {
+            return contradiction("ip_no_pmtu_disc: 0 to 3");
+        }
+        if self.min_pmtu < 68 {
+            return contradiction("route.min_pmtu: at least 68 (RFC 791)");
+        }
         if self.tcp_min_snd_mss < 48 {
             return contradiction("tcp_min_snd_mss: at least 48, else options fill the segment");
         }
@@ -247,6 +268,7 @@ impl Config {
             self.timers_per_hold,
             self.egress_queue,
             self.loopback_queue,
+            self.path_mtu_cache,
             self.max_connections,
             self.max_out_of_order,
             self.somaxconn,

@@ -32,6 +32,7 @@ use self::user::{SocketOptions, UserSide};
 use crate::config::Config;
 use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
+use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
@@ -52,6 +53,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) garbage: &'a mut Garbage,
+    pub(crate) paths: &'a mut PathMtus,
     /// The link's MTU, in bytes.
     pub(crate) mtu: usize,
 }
@@ -64,6 +66,7 @@ pub(crate) struct Connection {
     /// The handshake's data, until it is complete.
     syn_sent: Option<Box<SynSent>>,
     send: SendSpace,
+    path_mtu: PathMtu,
     recv: RecvSpace,
     rtt: RttEstimator,
     timestamps: Option<Timestamps>,
@@ -151,8 +154,9 @@ impl Connection {
     ) -> Connection {
         let config = context.config;
         let advertised = mss::advertised(tuple.remote_ip, context.mtu);
+        let path_mtu = context.paths.lookup(now, tuple.remote_ip, context.mtu);
         let send_mss =
-            SendMss::new(tuple.remote_ip, None, context.mtu, false, config.tcp_min_snd_mss);
+            SendMss::new(tuple.remote_ip, None, path_mtu.mtu, false, config.tcp_min_snd_mss);
         let window = initial_window(config.initial_window, send_mss.effective());
         let mut send = SendSpace::new(iss, send_mss, config.tcp_wmem.default);
         send.set_nodelay(options.nodelay);
@@ -161,6 +165,7 @@ impl Connection {
             state: State::active_open(),
             syn_sent: None,
             send,
+            path_mtu,
             recv: RecvSpace::new(now, config, advertised),
             rtt: RttEstimator::new(config),
             timestamps: None,
@@ -189,7 +194,7 @@ impl Connection {
         let mss = SendMss::new(
             self.tuple.remote_ip,
             agreed.mss,
-            context.mtu,
+            self.path_mtu.mtu,
             agreed.timestamp.is_some(),
             config.tcp_min_snd_mss,
         );

@@ -7,8 +7,10 @@
 mod addresses;
 mod arrivals;
 mod echo;
+mod identification;
 mod listener;
 mod open;
+pub(crate) mod path_mtu;
 mod poll;
 mod ports;
 mod records;
@@ -28,8 +30,10 @@ use towpath_wire::tcp::Segment;
 
 use self::addresses::Addresses;
 use self::echo::EchoLimit;
+use self::identification::Identifications;
 use self::listener::Listener;
 pub use self::open::{ConnectRequest, ListenRequest};
+use self::path_mtu::PathMtus;
 use self::ports::Ports;
 use self::syn_received::SynReceived;
 use self::table::{FourTuple, Table};
@@ -76,6 +80,8 @@ pub struct Endpoint {
     answers: VecDeque<Transmit>,
     loopback: VecDeque<Transmit>,
     echo: EchoLimit,
+    paths: PathMtus,
+    identifications: Identifications,
     garbage: Garbage,
 }
 
@@ -161,6 +167,7 @@ impl Endpoint {
     /// [`validate`](Config::validate); `mtu` is the device's, in bytes.
     pub fn new(config: Config, mut secrets: Secrets, mtu: usize) -> Endpoint {
         let ports = Ports::new(&mut secrets);
+        let identifications = Identifications::new(secrets.identification_key());
         Endpoint {
             echo: EchoLimit::new(config.echo_replies_per_second),
             config,
@@ -180,6 +187,8 @@ impl Endpoint {
             events: VecDeque::new(),
             answers: VecDeque::new(),
             loopback: VecDeque::new(),
+            paths: PathMtus::default(),
+            identifications,
             garbage: Garbage::default(),
         }
     }
@@ -274,6 +283,7 @@ impl Endpoint {
             config: &self.config,
             counters: &mut self.counters,
             garbage: &mut self.garbage,
+            paths: &mut self.paths,
             mtu: self.mtu,
         };
         let result = act(&mut slot.connection, &mut context);

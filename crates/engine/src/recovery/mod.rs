@@ -221,10 +221,17 @@ impl Recovery {
         (flight_size, repeated)
     }
 
-    /// The oldest segment was too big for the path: it is sent again in smaller ones, which is no sign
-    /// of congestion.
-    pub(crate) fn on_too_big(&mut self) {
-        self.at_once = self.flight.mark_oldest_lost() > 0;
+    /// Segments above `size` bytes were too big for the path: they are sent again in smaller ones. It
+    /// is no sign of congestion, and neither are duplicates until all of it is acknowledged.
+    pub(crate) fn on_too_big(&mut self, size: u32, snd_nxt: SeqNumber) {
+        if self.flight.mark_larger_lost(size) == 0 {
+            return;
+        }
+        self.at_once = true;
+        if self.phase == Phase::Open {
+            self.recover = snd_nxt;
+            self.phase = Phase::Timeout { until: snd_nxt };
+        }
     }
 
     /// The connection is over.

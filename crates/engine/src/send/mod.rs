@@ -158,9 +158,9 @@ impl SendSpace {
         self.nodelay = nodelay;
     }
 
-    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
-    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
-        self.mss.lower_path_mtu(mtu)
+    /// The path carries packets of at most `mtu` bytes.
+    pub(crate) fn set_path_mtu(&mut self, mtu: u32) {
+        self.mss.set_path_mtu(mtu);
     }
 
     /// The payload of a full segment now, in bytes.
