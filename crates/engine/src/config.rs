@@ -204,6 +204,12 @@ config! {
     segments_per_hold: usize = 16, "towpath.segments_per_hold", "segments", "Towpath";
     /// Timers handled before the lock is released.
     timers_per_hold: usize = 64, "towpath.timers_per_hold", "timers", "Towpath";
+    /// The least time between two ICMP errors to one host, six at once apart; 0 is no such limit.
+    icmp_ratelimit: Duration = Duration::from_millis(1000), "icmp_ratelimit", "milliseconds", "Linux; RFC 1122 section 3.2.2, RFC 4443 section 2.4";
+    /// ICMP errors a second to all hosts together, give or take a few.
+    icmp_msgs_per_sec: u32 = 10_000, "icmp_msgs_per_sec", "packets", "Linux";
+    /// ICMP errors to all hosts together that may leave at once.
+    icmp_msgs_burst: u32 = 10_000, "icmp_msgs_burst", "packets", "Linux";
     /// Echo replies a second.
     echo_replies_per_second: u32 = 1000, "towpath.echo_replies_per_second", "packets", "Towpath; RFC 1122 section 3.2.2.6";
 }
@@ -347,7 +353,9 @@ impl Value for Duration {
         let number: u64 = text.trim().parse().map_err(|_| invalid(name, text, "a whole number"))?;
         Ok(match name {
             "tcp_rto_min_us" => Duration::from_micros(number),
-            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" => Duration::from_millis(number),
+            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" | "icmp_ratelimit" => {
+                Duration::from_millis(number)
+            }
             _ => Duration::from_secs(number),
         })
     }
@@ -355,7 +363,9 @@ impl Value for Duration {
     fn show(&self, name: &'static str) -> String {
         match name {
             "tcp_rto_min_us" => self.as_micros().to_string(),
-            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" => self.as_millis().to_string(),
+            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" | "icmp_ratelimit" => {
+                self.as_millis().to_string()
+            }
             _ => self.as_secs().to_string(),
         }
     }

@@ -6,6 +6,7 @@
 
 mod addresses;
 mod arrivals;
+mod complaints;
 mod echo;
 mod identification;
 mod listener;
@@ -29,6 +30,7 @@ use towpath_wire::IpHeader;
 use towpath_wire::tcp::Segment;
 
 use self::addresses::Addresses;
+use self::complaints::ErrorLimit;
 use self::echo::EchoLimit;
 use self::identification::Identifications;
 use self::listener::Listener;
@@ -80,6 +82,7 @@ pub struct Endpoint {
     answers: VecDeque<Transmit>,
     loopback: VecDeque<Transmit>,
     echo: EchoLimit,
+    errors_sent: ErrorLimit,
     paths: PathMtus,
     identifications: Identifications,
     garbage: Garbage,
@@ -187,6 +190,7 @@ impl Endpoint {
             events: VecDeque::new(),
             answers: VecDeque::new(),
             loopback: VecDeque::new(),
+            errors_sent: ErrorLimit::default(),
             paths: PathMtus::default(),
             identifications,
             garbage: Garbage::default(),

@@ -1,5 +1,7 @@
 //! What leaves the endpoint: events, packets, and how long to wait; and the timers.
 
+use towpath_wire::Protocol;
+
 use super::table::FourTuple;
 use super::{Arrival, ArrivalSource, Endpoint, Timed};
 use crate::event::{ConnectionId, Event};
@@ -139,7 +141,10 @@ impl Endpoint {
     fn mark(&mut self, now: Instant, transmit: &mut Transmit) {
         let ip = &mut transmit.ip;
         if ip.dst.is_ipv4() {
-            let whole = self.config.discovers_path_mtu() && !self.paths.may_fragment(now, ip.dst);
+            // As Linux, ICMP does not take part in path MTU discovery: it cannot send again.
+            let whole = ip.protocol == Protocol::TCP
+                && self.config.discovers_path_mtu()
+                && !self.paths.may_fragment(now, ip.dst);
             ip.dont_fragment = whole;
             ip.identification = if whole { 0 } else { self.identifications.next() };
         } else if self.config.auto_flowlabels
@@ -220,7 +225,7 @@ impl Arrival {
                 gso_size,
                 source: ArrivalSource::Loopback,
             }),
-            TransmitBody::EchoReply { .. } => None,
+            TransmitBody::EchoReply { .. } | TransmitBody::IcmpError { .. } => None,
         }
     }
 }
