@@ -464,6 +464,34 @@ mod tests {
         assert!(ack(&mut recovery, 10_000, true, &[]).recovered);
     }
 
+    // Shows: RFC1191 s6.5
+    #[test]
+    fn what_was_too_big_is_resent_and_what_fitted_is_no_sign_of_congestion_by_being_reported() {
+        for sack in [true, false] {
+            let mut recovery = Recovery::new(UNA - 1);
+            recovery.on_handshake(sack);
+            let mut at = UNA;
+            for len in [1000, 100, 1000, 100, 100, 100] {
+                recovery.on_sent(Instant::ZERO, at, at + len);
+                at += len;
+            }
+            recovery.on_too_big(600, at);
+            assert_eq!(recovery.flight().missing(), 2000);
+            assert_eq!(resend(&mut recovery), Some(0));
+            assert_eq!(resend(&mut recovery), Some(1100));
+            let block = |left: u32, right: u32| SackBlock { left: UNA + left, right: UNA + right };
+            for blocks in [
+                &[block(1000, 1100)][..],
+                &[block(2100, 2200), block(1000, 1100)],
+                &[block(2100, 2300), block(1000, 1100)],
+                &[block(2100, 2400), block(1000, 1100)],
+            ] {
+                let blocks = if sack { blocks } else { &[] };
+                assert_eq!(ack(&mut recovery, 0, false, blocks).congestion, None, "SACK {sack}");
+            }
+        }
+    }
+
     // Shows: RFC6298 s3a
     #[test]
     fn a_sample_is_of_what_was_sent_once() {
