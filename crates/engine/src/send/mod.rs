@@ -252,13 +252,19 @@ impl SendSpace {
         } else if ack.after(self.una) {
             AckKind::New
         } else if u64::from(self.una.distance_from(ack))
-            > u64::from(self.max_wnd).min(self.buffer.start())
+            > u64::from(self.max_wnd).min(self.acknowledged_numbers())
         {
             // As Linux, also what lies before our first byte: nobody could ever acknowledge that.
             AckKind::Ancient
         } else {
             AckKind::Old
         }
+    }
+
+    /// How many of our sequence numbers behind the SYN are acknowledged.
+    fn acknowledged_numbers(&self) -> u64 {
+        let fin = self.fin == Fin::Sent && !self.is_outstanding();
+        self.buffer.start() + u64::from(fin)
     }
 
     /// Takes an acknowledgment that `judge` called new.
