@@ -69,7 +69,8 @@ fn host_unreachable(sent: &Packet) -> IcmpError {
         seq: sent.segment.seq,
         total_length: 52,
     };
-    let kind = IcmpErrorKind::Unreachable(SocketError::HostUnreachable);
+    let kind =
+        IcmpErrorKind::NotDelivered { error: SocketError::HostUnreachable, ends_half_open: true };
     IcmpError { from: sent.ip.dst, kind, quoted }
 }
 
