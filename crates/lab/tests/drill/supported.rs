@@ -12,7 +12,7 @@ fn calls_options_and_flags_that_are_not_built_are_named() {
         ("+0 getsockopt(4, SOL_TCP, TCP_ULP, [5], [4]) = 0", "TCP_ULP"),
         ("+0 send(4, ..., 10, MSG_ZEROCOPY) = 10", "MSG_ZEROCOPY"),
         ("+0 recv(4, ..., 10, MSG_ERRQUEUE) = 10", "MSG_ERRQUEUE"),
-        ("+0 ioctl(4, SIOCATMARK, [0]) = 0", "ioctl"),
+        ("+0 ioctl(4, FIOASYNC, [0]) = 0", "ioctl"),
         ("+0 `sysctl -q net.ipv4.tcp_no_such_thing=1`", "sysctl tcp_no_such_thing=1"),
         ("+0 `sysctl -q net.ipv4.tcp_congestion_control=bbr`", "tcp_congestion_control=bbr"),
         ("+0 `ip route add 10.0.0.0/8 dev tun0`", "command `ip route add"),

@@ -309,7 +309,10 @@ impl<'s> Player<'s> {
         match subject.map(|socket| socket.kind) {
             Some(Kind::Connection(id)) => {
                 if let Some(found) = self.host.endpoint.info(id) {
-                    globals.extend(info::all(&found).map(|(name, value)| (name.to_owned(), value)));
+                    let now = self.clock.instant(self.clock.now());
+                    globals.extend(
+                        info::all(&found, now).map(|(name, value)| (name.to_owned(), value)),
+                    );
                 }
             }
             Some(Kind::Listening(_)) => globals.push(("tcpi_state".to_owned(), info::LISTEN)),

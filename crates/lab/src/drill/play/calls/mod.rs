@@ -178,6 +178,8 @@ pub(super) fn errno(error: SocketError) -> &'static str {
         SocketError::InvalidInput => "EINVAL",
         SocketError::NoBuffers => "ENOBUFS",
         SocketError::NoSuchSocket => "EBADF",
+        SocketError::AlreadyConnecting => "EALREADY",
+        SocketError::IsConnected => "EISCONN",
         _ => "EIO",
     }
 }

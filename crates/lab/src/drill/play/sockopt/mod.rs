@@ -1,5 +1,5 @@
-//! `getsockopt` and `setsockopt`: Linux's numbers, and the fields of the engine's [`SocketOptions`]
-//! that they are.
+//! `getsockopt` and `setsockopt`: from Linux's numbers to the names under which the engine's
+//! [`SocketOptions`] has them, and what of them belongs to the socket layer.
 //!
 //! An option that is in no table is unsupported. Those of [`WITHOUT_EFFECT`] are taken because
 //! nothing that a script can see depends on them; each says why.
@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use towpath_engine::{CongestionControl, QuickAck, SocketOptions, StateName};
 
-use self::table::{NUMBERS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, WITHOUT_EFFECT, seconds};
+use self::table::{NUMBERS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, WITHOUT_EFFECT, entry};
 
 use super::calls::{Attempt, Context, errno, error, integer, plain, socket, socket_mut, value};
 use super::sockets::{Kind, Socket};
@@ -98,14 +98,15 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call) -> Attempt {
             return Ok(value(0));
         }
         _ => {
-            if let Some(number) = NUMBERS.iter().find(|number| number.id == id) {
-                if (number.set)(&mut options, integer(given)?).is_none() {
-                    return Ok(error("EINVAL"));
-                }
-            } else if WITHOUT_EFFECT.iter().any(|(known, _)| *known == id) {
+            if entry(WITHOUT_EFFECT, id).is_some() {
                 return Ok(value(0));
-            } else {
-                return Err(Stop::unsupported(text));
+            }
+            let name = entry(NUMBERS, id).ok_or_else(|| Stop::unsupported(text.clone()))?;
+            // An int, whatever sign it was written with: 4294967295 is -1.
+            #[expect(clippy::cast_possible_truncation, reason = "as the call's int does")]
+            let number = integer(given)? as i32;
+            if let Err(why) = options.set_by_name(name, number) {
+                return Ok(error(errno(why)));
             }
         }
     }
@@ -152,7 +153,10 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call) -> Attempt {
     match id {
         SO_LINGER => {
             let wanted = linger(expected)?;
-            let found = (options.linger.is_some(), options.linger.map_or(0, seconds));
+            let found = (
+                options.linger.is_some(),
+                options.linger.map_or(0, |time| time.as_secs().cast_signed()),
+            );
             if found != wanted {
                 return differs(format!("{found:?}"), format!("{wanted:?}"));
             }
@@ -221,10 +225,9 @@ fn number(
             let open = !matches!(info.state, StateName::Closed);
             if open { i64::from(info.snd_mss) } else { return None }
         }
-        TCP_QUICKACK => i64::from(options.quickack),
         _ => {
-            let number = NUMBERS.iter().find(|number| number.id == id)?;
-            (number.get)(options, context.endpoint.config())?
+            let name = entry(NUMBERS, id)?;
+            i64::from(options.get_by_name(context.endpoint.config(), name)?)
         }
     })
 }
