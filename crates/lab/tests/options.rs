@@ -159,7 +159,7 @@ fn a_user_timeout_ends_a_connection_whose_window_stays_closed_though_the_peer_an
     });
 }
 
-// Shows: RFC5482 s4.2
+// Shows: 9293 MUST-21
 #[test]
 fn a_user_timeout_replaces_the_count_of_keep_alive_probes() {
     for_each_server(&Config::default(), |single| {

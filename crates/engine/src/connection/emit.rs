@@ -130,7 +130,6 @@ impl Connection {
         if !std::mem::take(&mut self.owed.probe) {
             return None;
         }
-        self.send.on_arrival();
         if let Some(plan) = self.send.next_despite_small_window() {
             return self.emit_text(now, context, plan, Sending::New);
         }

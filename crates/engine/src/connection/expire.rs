@@ -102,7 +102,7 @@ impl Connection {
         self.owed.probe = true;
     }
 
-    // Implements: 9293 MUST-24, 9293 MUST-26, 9293 MUST-27, 9293 MUST-29, RFC5482 s4.2
+    // Implements: 9293 MUST-24, 9293 MUST-26, 9293 MUST-27, 9293 MUST-29
     fn on_keep_alive_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
         let Some(keep_alive) = self.user.options.keep_alive(context.config) else { return };
         if matches!(self.state.name(), StateName::Closed | StateName::SynSent) {

@@ -78,7 +78,8 @@ impl Connection {
 
     fn on_written(&mut self, len: usize, flags: SendFlags) {
         let window = self.congestion.controller().window();
-        self.send.on_written(len, flags, self.recovery.room(window));
+        let room = window.saturating_sub(self.recovery.pipe());
+        self.send.on_written(len, flags, room);
     }
 
     /// The room with which the connection counts as writable: what a write is never refused.

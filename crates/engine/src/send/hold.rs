@@ -43,7 +43,7 @@ impl Hold {
         self.more = more;
     }
 
-    /// A segment arrived, or the timer fired: MSG_MORE was a wish for a moment.
+    /// A segment arrived: MSG_MORE was a wish for a moment.
     pub(crate) fn on_progress(&mut self) {
         self.more = false;
     }

@@ -11,6 +11,7 @@
 mod pieces;
 mod split;
 mod split_owned;
+mod stream_options;
 mod tcp_listener;
 mod tcp_socket;
 mod tcp_stream;

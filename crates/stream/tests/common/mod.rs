@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+pub mod cut;
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
