@@ -10,8 +10,16 @@
 mod cargo;
 mod ci;
 mod demo;
+mod drill;
+mod finding;
 mod netns;
+mod ran;
 mod repository;
+mod requirements;
+mod rfc;
+mod rust_text;
+#[cfg(test)]
+mod samples;
 mod test;
 mod test_run;
 mod tidy;
@@ -36,12 +44,16 @@ struct Arguments {
 enum Command {
     /// Build the demo and run it: a client on the kernel's TCP is served by Towpath.
     Demo(demo::Arguments),
+    /// Run scripts in packetdrill's language against the engine, in virtual time.
+    Drill(drill::Arguments),
     /// Run every test of the workspace and count those that were skipped.
     Test,
     /// Run the end-to-end tests against the kernel alone.
     Netns(netns::Arguments),
     /// Run what CI runs: fmt, tidy, clippy, docs, package, test.
     Ci,
+    /// Write the map from requirement to code to test, or check it.
+    Rfc(rfc::Arguments),
     /// Check the habits of the house that the compiler does not know.
     Tidy,
 }
@@ -67,9 +79,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let repository = Repository::locate()?;
     match command {
         Command::Demo(arguments) => demo::run(&repository, &arguments),
+        Command::Drill(arguments) => drill::run(&repository, &arguments),
         Command::Test => test::run(&repository),
         Command::Netns(arguments) => netns::run(&repository, &arguments),
         Command::Ci => ci::run(&repository),
+        Command::Rfc(arguments) => rfc::run(&repository, &arguments),
         Command::Tidy => tidy::run(&repository),
     }
 }
@@ -127,6 +141,7 @@ mod tests {
             (&["tset"], "'tset'"),
             (&["tidy", "--fix"], "'--fix'"),
             (&["netns", "--repeat", "0"], "'0'"),
+            (&["rfc", "--require-tests"], "--check"),
             (&["netns", "--repeat"], "--repeat"),
             (&["netns", "one", "two"], "'two'"),
         ] {

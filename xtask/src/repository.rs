@@ -84,3 +84,18 @@ impl Repository {
         Ok(files)
     }
 }
+
+/// The files whose names end so.
+pub(crate) fn with_extension<'a>(
+    files: &'a [SourceFile],
+    extension: &'static str,
+) -> impl Iterator<Item = &'a SourceFile> {
+    files
+        .iter()
+        .filter(move |file| file.path.rsplit_once('.').is_some_and(|(_, own)| own == extension))
+}
+
+/// The file at this path, if it is there.
+pub(crate) fn at_path<'a>(files: &'a [SourceFile], path: &str) -> Option<&'a SourceFile> {
+    files.iter().find(|file| file.path == path)
+}

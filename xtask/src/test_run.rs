@@ -4,7 +4,9 @@
 //! that cannot run on this machine (no privilege, no program) returns early and says so: it
 //! appends the line `SKIPPED (need): test: reason` to the file that `TOWPATH_SKIP_LOG` names,
 //! because libtest swallows what a passing test prints. libtest counts such a test as passed; here
-//! it is counted as skipped. docs/testing.md is the contract with the tests.
+//! it is counted as skipped. The test that runs the scripts of the drill tells those that passed
+//! in the same way, in the file that `TOWPATH_SCRIPTS_RAN` names. docs/testing.md is the contract
+//! with the tests.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
@@ -14,6 +16,7 @@ use std::process::{ExitCode, ExitStatus, Stdio};
 use anyhow::Context;
 
 use crate::cargo::{cargo, could_not_start, exit_code, target_directory};
+use crate::ran::Ran;
 use crate::repository::Repository;
 
 /// What a run of `cargo test` came to.
@@ -21,6 +24,7 @@ use crate::repository::Repository;
 pub(crate) struct TestRun {
     status: ExitStatus,
     tally: Tally,
+    ran: Ran,
     /// The lines that tests left in the log, each once.
     skips: Vec<String>,
     /// The needs that must be met here, from `TOWPATH_REQUIRE`.
@@ -32,21 +36,36 @@ impl TestRun {
     ///
     /// # Errors
     ///
-    /// When cargo cannot be started or the skip log cannot be read.
+    /// When cargo cannot be started or what the tests left cannot be read.
     pub(crate) fn of(repository: &Repository, arguments: &[&str]) -> anyhow::Result<Self> {
-        let log = SkipLog::create()?;
+        let skips = Log::create("skips")?;
+        let scripts = Log::create("scripts")?;
         let mut command = cargo(repository, &["test"]);
-        command.args(arguments).env("TOWPATH_SKIP_LOG", &log.path).stdout(Stdio::piped());
+        command.args(arguments).stdout(Stdio::piped());
+        command.env("TOWPATH_SKIP_LOG", &skips.path).env("TOWPATH_SCRIPTS_RAN", &scripts.path);
         tracing::debug!(?command, "running");
         let mut child = command.spawn().with_context(|| could_not_start(&command))?;
         let mut tally = Tally::default();
+        let mut ran = Ran::default();
+        let see = |line: &str| {
+            tally.take_line(line);
+            ran.take_line(line);
+        };
         if let Some(output) = child.stdout.take() {
-            copy_lines(output, io::stdout(), |line| tally.take_line(line))
+            copy_lines(output, io::stdout(), see)
                 .context("the output of cargo test cannot be read")?;
         }
         let status = child.wait().context("the end of cargo test cannot be waited for")?;
         let required = env::var("TOWPATH_REQUIRE").unwrap_or_default();
-        Ok(Self { status, tally, skips: log.lines()?, required })
+        let skips = distinct_skips(&skips.text()?);
+        skips.iter().for_each(|line| ran.take_out_skipped(line));
+        ran.take_scripts(&scripts.text()?);
+        Ok(Self { status, tally, ran, skips, required })
+    }
+
+    /// The tests and scripts that ran and passed.
+    pub(crate) fn ran(&self) -> &Ran {
+        &self.ran
     }
 
     /// What was skipped and why, then the sums, alone on the last line.
@@ -156,27 +175,26 @@ fn copy_lines(
     Ok(())
 }
 
-/// The file that skipping tests append to; removed with this value.
+/// A file that tests append lines to; removed with this value.
 #[derive(Debug)]
-struct SkipLog {
+struct Log {
     path: PathBuf,
 }
 
-impl SkipLog {
-    fn create() -> anyhow::Result<Self> {
+impl Log {
+    fn create(what: &str) -> anyhow::Result<Self> {
         let folder = target_directory()?;
-        let path = folder.join(format!("towpath-skips-{}.log", std::process::id()));
+        let path = folder.join(format!("towpath-{what}-{}.log", std::process::id()));
         std::fs::write(&path, "").with_context(|| cannot_use(&path))?;
         Ok(Self { path })
     }
 
-    fn lines(&self) -> anyhow::Result<Vec<String>> {
-        let text = std::fs::read_to_string(&self.path).with_context(|| cannot_use(&self.path))?;
-        Ok(distinct_skips(&text))
+    fn text(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.path).with_context(|| cannot_use(&self.path))
     }
 }
 
-impl Drop for SkipLog {
+impl Drop for Log {
     fn drop(&mut self) {
         // It is in the target directory: what stays behind goes with `cargo clean`.
         let _ = std::fs::remove_file(&self.path);
@@ -184,7 +202,7 @@ impl Drop for SkipLog {
 }
 
 fn cannot_use(path: &Path) -> String {
-    format!("the skip log {} cannot be used", path.display())
+    format!("the log of the tests {} cannot be used", path.display())
 }
 
 /// The skip lines in order, each once: a test may meet the missing thing twice.
@@ -219,7 +237,8 @@ mod tests {
 
     fn run(code: u8, tally: Tally, skips: &[&str], required: &str) -> TestRun {
         let skips = skips.iter().map(|&line| line.to_owned()).collect();
-        TestRun { status: ended_with(code), tally, skips, required: required.to_owned() }
+        let status = ended_with(code);
+        TestRun { status, tally, ran: Ran::default(), skips, required: required.to_owned() }
     }
 
     const THREE: Tally = Tally { passed: 3, failed: 0, ignored: 1 };

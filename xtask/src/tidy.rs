@@ -5,13 +5,11 @@
 //! one line per finding: where, what, why, and what to do.
 
 mod direction;
-mod finding;
 mod heads;
 mod machine_paths;
 mod manifest;
 mod readme;
 mod requirement_ids;
-mod rust_text;
 mod sans_io;
 mod size;
 mod unsafe_code;
@@ -19,8 +17,8 @@ mod unsafe_code;
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::finding::{Finding, Severity};
 use crate::repository::{Repository, SourceFile};
-use crate::tidy::finding::{Finding, Severity};
 
 /// A check of one habit.
 type Check = fn(&[SourceFile]) -> Vec<Finding>;
@@ -48,40 +46,4 @@ pub(crate) fn run(repository: &Repository) -> anyhow::Result<ExitCode> {
     // Only fails when the reader went away.
     let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The files whose names end so.
-fn with_extension<'a>(
-    files: &'a [SourceFile],
-    extension: &'static str,
-) -> impl Iterator<Item = &'a SourceFile> {
-    files
-        .iter()
-        .filter(move |file| file.path.rsplit_once('.').is_some_and(|(_, own)| own == extension))
-}
-
-/// The file at this path, if it is there.
-fn at_path<'a>(files: &'a [SourceFile], path: &str) -> Option<&'a SourceFile> {
-    files.iter().find(|file| file.path == path)
-}
-
-#[cfg(test)]
-mod samples {
-    //! Files made for the checks' tests.
-
-    use super::{Finding, SourceFile};
-
-    /// A checkout of these files.
-    pub(super) fn files(samples: &[(&str, &str)]) -> Vec<SourceFile> {
-        let file = |&(path, text): &(&str, &str)| SourceFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        };
-        samples.iter().map(file).collect()
-    }
-
-    /// Where the findings are, as `path:line`.
-    pub(super) fn places(findings: &[Finding]) -> Vec<String> {
-        findings.iter().map(|finding| format!("{}:{}", finding.path, finding.line)).collect()
-    }
 }

@@ -124,6 +124,10 @@ config! {
     tcp_rmem: BufferSizes = BufferSizes { min: 4096, default: 131_072, max: 33_554_432 }, "tcp_rmem", "bytes, three numbers", "Linux";
     /// Send buffer: least, initial and greatest size.
     tcp_wmem: BufferSizes = BufferSizes { min: 4096, default: 16_384, max: 4_194_304 }, "tcp_wmem", "bytes, three numbers", "Linux";
+    /// The most that an application may ask for by SO_RCVBUF.
+    rmem_max: usize = 4_194_304, "rmem_max", "bytes", "Linux, net.core.rmem_max";
+    /// A socket is not writable while so much waits to be sent.
+    tcp_notsent_lowat: u32 = u32::MAX, "tcp_notsent_lowat", "bytes", "Linux";
     /// Whether window scaling is offered and accepted.
     tcp_window_scaling: bool = true, "tcp_window_scaling", "0 or 1", "RFC 7323";
     /// Whether selective acknowledgment is offered and accepted.
@@ -180,6 +184,8 @@ config! {
     tcp_keepalive_probes: u32 = 9, "tcp_keepalive_probes", "probes", "Linux";
     /// The congestion control of new connections.
     tcp_congestion_control: CongestionControl = CongestionControl::Reno, "tcp_congestion_control", "name", "RFC 5681";
+    /// Whether a pause longer than the RTO makes the congestion window smaller.
+    tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
     /// The least MSS that a peer can make us send with.
     tcp_min_snd_mss: u16 = 48, "tcp_min_snd_mss", "bytes", "Linux; CVE-2019-11479";
     /// The least time between two answers to segments that are out of window, and between two

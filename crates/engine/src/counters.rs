@@ -45,6 +45,8 @@ counters! {
     listen_drops, "TcpExtListenDrops";
     /// SYNs dropped because the SYN queue was full.
     syn_queue_full, "TcpExtTCPReqQFullDrop";
+    /// Final ACKs of handshakes that wait for data (TCP_DEFER_ACCEPT).
+    defer_accept_drops, "TcpExtTCPDeferAcceptDrop";
     /// Challenge ACKs sent (RFC 5961).
     challenge_acks, "TcpExtTCPChallengeACK";
     /// SYNs in a synchronized state, answered by a challenge ACK or not at all.
@@ -91,6 +93,8 @@ counters! {
     abort_on_close, "TcpExtTCPAbortOnClose";
     /// Connections whose closed socket got data: reset.
     abort_on_data, "TcpExtTCPAbortOnData";
+    /// Connections whose closed socket was not to wait for the peer's FIN: reset.
+    abort_on_linger, "TcpExtTCPAbortOnLinger";
     /// Connections given up after too many time-outs.
     abort_on_timeout, "TcpExtTCPAbortOnTimeout";
     /// Connections whose socket was closed, and which ended before all that was written was

@@ -77,6 +77,11 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// Doublings of the time-out.
+    pub(crate) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
     /// The time-out now, back-off included.
     pub(crate) fn rto(&self) -> Duration {
         backed_off(self.base_rto, self.backoff, self.rto_max)
@@ -155,6 +160,17 @@ mod tests {
         assert_eq!(rtt.rto(), Duration::from_secs(120));
         rtt.on_sample(ms(100));
         assert_eq!(rtt.rto(), ms(300));
+    }
+
+    // Shows: RFC6298 s4
+    #[test]
+    fn without_any_variance_the_granularity_of_the_clock_is_the_margin() {
+        let mut rtt = RttEstimator::new(&Config::default().rto_min(Duration::from_nanos(1)));
+        for _ in 0..200 {
+            rtt.on_sample(ms(100));
+        }
+        assert!(rtt.rttvar().is_some_and(|rttvar| rttvar * 4 < GRANULARITY));
+        assert_eq!(rtt.rto(), ms(100) + GRANULARITY);
     }
 
     // Shows: RFC6298 s5.7

@@ -128,7 +128,7 @@ mod tests {
         }
     }
 
-    // Shows: 9293 MUST-8
+    // Shows: 9293 MUST-8, RFC6528 s3
     #[test]
     fn the_same_connection_later_gets_a_number_that_moved_by_the_clock() {
         let secrets = Secrets::from_seed([7; 32]);
@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(later.distance_from(first), 20_000 / 4);
     }
 
-    // Shows: 9293 SHLD-1, 9293 MUST-9, H-10
+    // Shows: 9293 SHLD-1, 9293 MUST-9, H-10, RFC6528 s3
     #[test]
     fn numbers_of_different_connections_at_one_instant_are_unrelated() {
         let secrets = Secrets::from_seed([7; 32]);

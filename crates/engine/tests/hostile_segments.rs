@@ -12,7 +12,7 @@ use towpath_engine::wire::tcp::{Flags, Options, SackBlock, Segment, Timestamps};
 use towpath_engine::wire::{IpHeader, Protocol, SeqNumber};
 use towpath_engine::{
     Arrival, ArrivalSource, Chunks, Config, ConnectRequest, ConnectionId, Endpoint, Instant,
-    ListenRequest, ListenerId, Output, Secrets, Transmit, TransmitBody,
+    ListenRequest, ListenerId, Output, Secrets, SendFlags, Transmit, TransmitBody,
 };
 
 const MTU: usize = 1500;
@@ -115,10 +115,10 @@ impl Run {
             3 | 4 => {
                 if let Ok(granted) = endpoint.reserve_send(id, len) {
                     let data = Bytes::from(vec![7; granted]);
-                    let _ = endpoint.commit_send(now, id, granted, data);
+                    let _ = endpoint.commit_send(now, id, granted, data, SendFlags::default());
                 }
             }
-            5 => drop(endpoint.send_small(now, id, &[1; 100])),
+            5 => drop(endpoint.send_small(now, id, &[1; 100], SendFlags::default())),
             6 => drop(endpoint.shutdown_send(now, id)),
             7 => endpoint.close(now, id),
             _ => endpoint.abort(now, id),

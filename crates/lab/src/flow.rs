@@ -7,7 +7,9 @@
 use core::time::Duration;
 
 use bytes::Bytes;
-use towpath_engine::{ConnectionId, Endpoint, Instant, Readiness, SocketError, SocketOptions};
+use towpath_engine::{
+    ConnectionId, Endpoint, Instant, Readiness, SendFlags, SocketError, SocketOptions,
+};
 
 use crate::pattern::{Numbers, Pattern};
 
@@ -366,9 +368,9 @@ fn write(
     text: Bytes,
 ) -> Result<usize, SocketError> {
     if text.len() <= 512 {
-        return endpoint.send_small(now, id, &text);
+        return endpoint.send_small(now, id, &text, SendFlags::default());
     }
     let reserved = endpoint.reserve_send(id, text.len())?;
-    endpoint.commit_send(now, id, reserved, text.slice(..reserved))?;
+    endpoint.commit_send(now, id, reserved, text.slice(..reserved), SendFlags::default())?;
     Ok(reserved)
 }

@@ -60,8 +60,20 @@ impl Host {
 
     /// Bytes arrive from the network.
     pub fn receive(&mut self, now: Instant, bytes: &Bytes, trace: &mut Trace) {
+        self.receive_joined(now, bytes, 0, trace);
+    }
+
+    /// Bytes arrive from the network, which a device has joined from segments of `gso_size` bytes
+    /// of payload; 0: they are one segment.
+    pub fn receive_joined(
+        &mut self,
+        now: Instant,
+        bytes: &Bytes,
+        gso_size: u16,
+        trace: &mut Trace,
+    ) {
         match Packet::parse(bytes) {
-            Ok(packet) => self.receive_packet(now, packet, trace),
+            Ok(packet) => self.receive_packet(now, packet, gso_size, trace),
             Err(None) => self.receive_other(now, bytes),
             Err(Some(malformed)) => {
                 self.count_malformed(now, malformed, trace);
@@ -70,7 +82,7 @@ impl Host {
         }
     }
 
-    fn receive_packet(&mut self, now: Instant, packet: Packet, trace: &mut Trace) {
+    fn receive_packet(&mut self, now: Instant, packet: Packet, gso_size: u16, trace: &mut Trace) {
         trace.packet(now, &self.name, Passing::In, &packet);
         self.invariants.on_received(&packet);
         let Packet { ip, segment, payload } = packet;
@@ -80,7 +92,7 @@ impl Host {
                 ip,
                 segment,
                 payload: Chunks::from(payload),
-                gso_size: 0,
+                gso_size,
                 source: ArrivalSource::Device,
             },
         );

@@ -5,7 +5,7 @@ mod support;
 
 use support::{accept_from, accepted, connected, ms, secs};
 use towpath_engine::{Config, ConnectionId, StateName};
-use towpath_lab::segment::{Seg, ack, data, syn, syn_ack};
+use towpath_lab::segment::{Seg, ack, data, fin, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
 
 /// A connection that offered SACK and nothing else.
@@ -23,7 +23,13 @@ fn warm_up(single: &mut Single, id: ConnectionId) -> u32 {
         single.advance(ms(10));
     }
     single.read(id, 40_000);
-    single.advance(ms(10));
+    // The window grows to its limit: each step is told at once.
+    for _ in 0..4 {
+        single.inject(data(next, 200, 1).psh());
+        single.read(id, 200);
+        next += 200;
+        single.advance(ms(10));
+    }
     single.take_segments();
     next
 }
@@ -42,7 +48,7 @@ fn a_single_segment_is_acknowledged_late_but_within_half_a_second() {
     });
 }
 
-// Shows: 9293 SHLD-19, RFC5681 s4.2c
+// Shows: 9293 SHLD-19, RFC5681 s4.2c, RFC2525 2.13
 #[test]
 fn every_second_full_segment_is_acknowledged_at_once() {
     for_each_server(&Config::default(), |single| {
@@ -78,12 +84,79 @@ fn an_ack_rides_on_data_that_leaves_anyway() {
     for_each_server(&Config::default(), |single| {
         let id = accepted(single);
         let next = warm_up(single, id);
+        // The first answer makes a dialogue of it.
         single.inject(data(next, 500, 1));
-        single.read(id, 500);
         single.write(id, 100);
-        single.expect(data(1, 100, next + 500));
+        single.read(id, 500);
+        single.take_segments();
         single.inject(ack(next + 500, 101));
+        single.inject(data(next + 500, 500, 101).psh());
+        single.read(id, 500);
+        single.expect_nothing();
+        single.write(id, 100);
+        single.expect(data(101, 100, next + 1000));
+        single.inject(ack(next + 1000, 201));
         single.expect_silence(secs(5));
+    });
+}
+
+// Shows: 9293 SHLD-18, 9293 MUST-40
+#[test]
+fn the_ack_of_a_fin_waits_for_what_the_application_still_has_to_say() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.inject(data(1, 1000, 1));
+        single.expect(ack(1, 1001));
+        single.read(id, 1000);
+        single.inject(fin(1001, 1));
+        single.expect_nothing();
+        let took = single.expect_within(ms(41), ack(1, 1002));
+        assert!(took >= ms(39), "{took:?}");
+    });
+}
+
+#[test]
+fn a_fin_on_a_connection_without_data_is_acknowledged_at_once() {
+    for_each_server(&Config::default(), |single| {
+        accepted(single);
+        single.inject(fin(1, 1));
+        single.expect(ack(1, 2));
+    });
+}
+
+#[test]
+fn a_delayed_ack_that_is_about_to_leave_leaves_with_the_next_segment() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        let next = warm_up(single, id);
+        single.inject(data(next, 300, 1).psh());
+        single.expect_nothing();
+        let delay = single.expect_within(ms(499), ack(1, next + 300));
+        single.advance(ms(20));
+        single.inject(data(next + 300, 100, 1).psh());
+        single.expect_nothing();
+        single.advance(delay - delay / 8);
+        single.expect_nothing();
+        single.inject(data(next + 400, 100, 1).psh());
+        single.expect(ack(1, next + 500));
+    });
+}
+
+#[test]
+fn reading_all_that_a_small_segment_brought_acknowledges_it() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        let next = warm_up(single, id);
+        single.inject(data(next, 300, 1).psh());
+        single.expect_nothing();
+        single.read(id, 300);
+        single.expect(ack(1, next + 300));
+        // A full segment ends no write unless it is pushed.
+        single.inject(data(next + 300, 1000, 1));
+        single.expect_nothing();
+        single.read(id, 1000);
+        single.expect_nothing();
+        single.take_segments();
     });
 }
 
@@ -100,7 +173,7 @@ fn an_acceptable_ack_is_never_acknowledged() {
     });
 }
 
-// Shows: RFC5681 s4.2a, RFC5681 s4.2b, RFC2018 s3b, 9293 SHLD-31
+// Shows: RFC5681 s4.2a, RFC5681 s4.2b, RFC2018 s3b, 9293 SHLD-31, RFC2525 2.5
 #[test]
 fn a_hole_is_reported_at_once_and_filled_at_once() {
     for_each_server(&Config::default(), |single| {

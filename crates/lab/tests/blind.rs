@@ -38,7 +38,7 @@ fn behind_the_peer_s_fin_a_reset_that_does_not_count_the_fin_counts() {
         single.inject(rst(100));
         single.expect_state(id, StateName::Established);
         single.inject(fin(101, 1));
-        single.expect(ack(1, 102));
+        single.expect_within(ms(41), ack(1, 102));
         single.inject(rst(100));
         single.expect_state(id, StateName::CloseWait);
         single.inject(rst(101));

@@ -8,7 +8,7 @@ use towpath_engine::{CloseReason, Config, SocketError, SocketOptions, StateName}
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
 
-// Shows: RFC9293 s3.10.7.4o, RFC9293 s3.10.7.4v, 9293 MUST-12
+// Shows: RFC9293 s3.10.7.4o, RFC9293 s3.10.7.4v, 9293 MUST-12, RFC2525 2.15
 #[test]
 fn four_segments_close_from_our_side() {
     for_each_server(&Config::default(), |single| {
@@ -106,7 +106,7 @@ fn after_the_peer_s_half_close_we_may_still_send() {
     for_each_server(&Config::default(), |single| {
         let id = accepted(single);
         single.inject(data(1, 100, 1).with_fin());
-        single.expect(ack(1, 102));
+        single.expect_within(ms(41), ack(1, 102));
         assert_eq!(single.try_read(id, 1000), Ok(100));
         single.read_end(id);
         for round in 0..5 {
@@ -118,6 +118,49 @@ fn after_the_peer_s_half_close_we_may_still_send() {
         single.expect(fin(5001, 102));
         single.inject(ack(102, 5002));
         single.finish_empty_with_listener();
+    });
+}
+
+#[test]
+fn an_old_ack_with_a_fin_that_our_own_crossed_is_taken() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.shutdown(id);
+        single.expect(fin(1, 1));
+        // The ACK of our FIN overtakes the peer's FIN, which was sent before it.
+        single.inject(ack(2, 2));
+        single.inject(fin(1, 1));
+        single.expect(ack(2, 2));
+        assert_eq!(single.census().time_wait, 1);
+    });
+}
+
+#[test]
+fn a_fin_that_repeats_text_is_acknowledged_without_a_d_sack() {
+    for_each_server(&Config::default(), |single| {
+        let id = accept_from(single, syn().mss(1000).sack_ok());
+        single.inject(data(1, 1000, 1));
+        single.expect(ack(1, 1001));
+        single.read(id, 1000);
+        single.inject(data(1, 1000, 1).with_fin());
+        single.expect_within(ms(41), ack(1, 1002).sack(&[]));
+    });
+}
+
+#[test]
+fn a_fin_before_a_closed_window_is_acknowledged_at_once() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        let mut next = 1;
+        while single.endpoint().info(id).unwrap().rcv_wnd > 0 {
+            let len = 1000.min(single.endpoint().info(id).unwrap().rcv_wnd);
+            single.inject(data(next, len as usize, 1));
+            next += len;
+            single.advance(ms(300));
+        }
+        single.take_segments();
+        single.inject(fin(next, 1));
+        single.expect(ack(1, next + 1).win(0));
     });
 }
 
@@ -311,7 +354,7 @@ fn zero_linger_resets_at_close() {
     for_each_server(&Config::default(), |single| {
         let id = accepted(single);
         let mut options = SocketOptions::default();
-        options.zero_linger = true;
+        options.linger = Some(std::time::Duration::ZERO);
         single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
         single.write(id, 10);
         single.expect(data(1, 10, 1));
@@ -398,7 +441,7 @@ fn a_half_closed_socket_that_is_still_held_waits_for_ever() {
     });
 }
 
-// Shows: 9293 SHLD-3
+// Shows: 9293 SHLD-3, RFC2525 2.16
 #[test]
 fn data_for_a_closed_socket_is_reset() {
     for_each_server(&Config::default(), |single| {

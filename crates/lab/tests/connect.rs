@@ -70,7 +70,7 @@ fn a_reset_of_our_syn_is_a_refusal() {
     });
 }
 
-// Shows: RFC9293 s3.10.7.3a, RFC9293 s3.10.7.3e, H-63
+// Shows: RFC9293 s3.10.7.3a, RFC9293 s3.10.7.3e, H-63, RFC9293 s3.10.7.3b, RFC9293 s3.10.7.4t
 #[test]
 fn a_wrong_ack_in_syn_sent_is_reset_and_the_attempt_goes_on() {
     for_each_client(&Config::default(), |single| {
@@ -94,7 +94,7 @@ fn a_wrong_ack_in_syn_sent_is_reset_and_the_attempt_goes_on() {
     });
 }
 
-// Shows: RFC6298 s2.1, RFC6298 s5.5, 9293 MUST-22, I-06
+// Shows: RFC6298 s2.1, RFC6298 s5.5, 9293 MUST-22, I-06, RFC8961 s4.1
 #[test]
 fn a_syn_is_sent_again_on_the_schedule_of_linux_and_then_given_up() {
     for_each_client(&Config::default(), |single| {

@@ -6,11 +6,12 @@ mod support;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use support::{accepted, connected, ms, secs};
-use towpath_engine::{Config, ConnectRequest, ListenRequest, SocketError, StateName};
+use towpath_engine::{Config, ConnectRequest, ListenRequest, SendFlags, SocketError, StateName};
 use towpath_lab::segment::{ack, data, fin, syn, syn_ack};
 use towpath_lab::single::{OURS, PORT, Setup, Single, THEIRS, for_each_client, for_each_server};
 
 // Shows: 9293 MUST-57, 9293 MUST-63, RFC1122 s3.2.1.3b, RFC1122 s3.2.1.3c, H-28, H-57, H-58
+// Shows: RFC1122 s4.2.3.10
 #[test]
 fn packets_from_and_to_impossible_addresses_are_met_with_silence() {
     let v4 = [
@@ -113,6 +114,39 @@ fn the_same_pair_of_ends_cannot_connect_twice() {
     single.expect_state(id, StateName::SynSent);
 }
 
+// Shows: RFC6056 s3.5
+#[test]
+fn a_socket_bound_to_port_zero_gets_a_port_that_cannot_be_told_beforehand() {
+    // A listener has its port at once, when no destination is known yet.
+    let mut listening = std::collections::BTreeSet::new();
+    let mut apart = 0;
+    for seed in 0..32 {
+        let mut single = Single::server(Setup { seed, ..Setup::default() });
+        let any = SocketAddr::new(single.local().ip(), 0);
+        let mut bind = || {
+            let listener = single.listen_with(ListenRequest::new(any));
+            single.endpoint().listener_address(listener).unwrap().port()
+        };
+        let (first, second) = (bind(), bind());
+        assert!((32_768..=60_999).contains(&first) && first != second, "{first}, {second}");
+        apart += usize::from(second != first + 1);
+        listening.insert(first);
+    }
+    assert!(listening.len() > 28 && apart > 16, "{listening:?}, {apart} of 32 not in a row");
+    // Who binds and then connects gets it at the connect, by its destination.
+    let mut single = Single::client(Setup::default());
+    let any = SocketAddr::new(single.local().ip(), 0);
+    let mut ports = Vec::new();
+    for host in 2..34 {
+        let remote = SocketAddr::from(([10, 0, 0, host], 80));
+        let request = ConnectRequest::new(remote).local(any);
+        let id = single.call(|endpoint, now| endpoint.connect(now, request)).unwrap();
+        ports.push(i32::from(single.endpoint().local_addr(id).unwrap().port()));
+    }
+    let near = ports.windows(2).filter(|pair| (pair[1] - pair[0]).abs() < 100).count();
+    assert!(near < 4, "{ports:?}");
+}
+
 #[test]
 fn a_connection_to_the_host_s_own_address_works_through_the_loopback() {
     for address in ["127.0.0.1", "10.0.0.1"] {
@@ -137,7 +171,13 @@ fn a_connection_to_the_host_s_own_address_works_through_the_loopback() {
                     *sent += single
                         .call(|endpoint, now| {
                             let room = endpoint.reserve_send(*from, text.len())?;
-                            endpoint.commit_send(now, *from, room, text.slice(..room))?;
+                            endpoint.commit_send(
+                                now,
+                                *from,
+                                room,
+                                text.slice(..room),
+                                SendFlags::default(),
+                            )?;
                             Ok::<u64, SocketError>(room as u64)
                         })
                         .unwrap_or(0);

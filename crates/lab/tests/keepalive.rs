@@ -11,7 +11,7 @@ use towpath_lab::single::{Setup, Single, for_each_server};
 
 fn switch_on(single: &mut Single, id: ConnectionId) {
     let mut options = SocketOptions::default();
-    options.keepalive = Some(KeepAlive { time: secs(60), interval: secs(10), probes: 5 });
+    options.set_keep_alive(Some(KeepAlive { time: secs(60), interval: secs(10), probes: 5 }));
     single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
 }
 
@@ -45,6 +45,27 @@ fn an_idle_peer_is_probed_and_given_up_after_the_last_probe() {
         single.read_error(id, SocketError::TimedOut);
         single.close(id);
         single.finish_empty_with_listener();
+    });
+}
+
+// Shows: 9293 MUST-28, RFC2525 2.9, RFC2525 2.11
+#[test]
+fn by_default_it_begins_after_two_hours_and_nine_unanswered_probes_end_it() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        let mut options = SocketOptions::default();
+        options.keepalive = true;
+        single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
+        single.expect_after(secs(7200), ack(0, 1));
+        for _ in 1..9 {
+            single.expect_after(secs(75), ack(0, 1));
+        }
+        single.expect_silence(ms(74_990));
+        single.expect_state(id, StateName::Established);
+        single.advance(ms(20));
+        single.take_segments();
+        assert_eq!(single.endpoint().close_reason(id), Some(CloseReason::KeepAlive { probes: 9 }));
+        single.read_error(id, SocketError::TimedOut);
     });
 }
 
@@ -108,7 +129,7 @@ fn a_keep_alive_time_of_zero_does_not_hang() {
         single.write(id, 100);
         single.expect(data(1, 100, 1));
         let mut options = SocketOptions::default();
-        options.keepalive = Some(KeepAlive { time: ms(0), interval: ms(0), probes: u32::MAX });
+        options.set_keep_alive(Some(KeepAlive { time: ms(0), interval: ms(0), probes: u32::MAX }));
         let _ = single.call(|endpoint, now| endpoint.set_options(now, id, options));
         single.advance(ms(1));
         single.take_segments();

@@ -4,7 +4,7 @@
 mod support;
 
 use support::{accept_from, ms, secs};
-use towpath_engine::{Config, ConnectionId, StateName};
+use towpath_engine::{Config, ConnectionId, SendFlags, StateName};
 use towpath_lab::segment::{ack, data, fin, syn, syn_ack};
 use towpath_lab::single::{Report, Setup, Single, for_each_client, for_each_server};
 
@@ -156,7 +156,7 @@ fn a_report_to_one_connection_counts_for_the_others_of_the_same_path() {
     let text = bytes::Bytes::from(vec![7; 2600]);
     let sent = single.call(|endpoint, now| {
         let room = endpoint.reserve_send(ids[0], text.len())?;
-        endpoint.commit_send(now, ids[0], room, text.slice(..room))
+        endpoint.commit_send(now, ids[0], room, text.slice(..room), SendFlags::default())
     });
     assert_eq!(sent, Ok(()));
     assert_eq!(sizes(&mut single), [1260, 1260, 80]);
@@ -254,7 +254,9 @@ fn an_ipv6_flow_has_one_label_and_another_flow_another() {
         single.expect(syn_ack());
         single.inject(ack(1, 1));
         let id = single.accept(listener);
-        single.call(|endpoint, now| endpoint.send_small(now, id, b"text")).expect("there is room");
+        single
+            .call(|endpoint, now| endpoint.send_small(now, id, b"text", SendFlags::default()))
+            .expect("there is room");
         single.abort(id);
         let mut seen: Vec<u32> =
             single.take_packets().iter().map(|(_, it)| it.ip.flow_label).collect();

@@ -18,6 +18,7 @@ fn flight(single: &mut Single, id: ConnectionId, count: u32) {
 }
 
 // Shows: RFC6298 s5.4, RFC6298 s5.5, RFC6298 s5.6, RFC6298 s2.5, RFC9293 s3.10.8b, RFC8961 s4.4
+// Shows: 9293 MUST-18, 9293 MUST-19, RFC2525 2.10
 #[test]
 fn what_is_not_acknowledged_is_sent_again_ever_more_seldom_and_then_given_up() {
     for_each_server(&Config::default(), |single| {
@@ -98,7 +99,7 @@ fn an_ack_of_new_data_begins_the_time_out_again_and_of_all_data_ends_it() {
     });
 }
 
-// Shows: RFC6298 s3a, RFC8961 s4.2
+// Shows: RFC6298 s3a, RFC8961 s4.2, 9293 MUST-18
 #[test]
 fn without_timestamps_a_segment_that_was_sent_twice_gives_no_sample() {
     for_each_server(&Config::default(), |single| {
@@ -132,7 +133,7 @@ fn the_time_out_shrinks_again_when_new_data_is_acknowledged() {
     });
 }
 
-// Shows: RFC6928 s2a, RFC6928 s2b, RFC5681 s3.1a
+// Shows: RFC6928 s2a, RFC6928 s2b, RFC5681 s3.1a, 9293 MUST-19, RFC2525 2.1, RFC2525 2.3
 #[test]
 fn the_first_flight_has_ten_segments() {
     for_each_server(&Config::default(), |single| {
@@ -150,6 +151,7 @@ fn the_first_flight_has_ten_segments() {
 }
 
 // Shows: RFC5681 s3.1h, RFC8961 s4.3, RFC5681 s3.1g, RFC5681 s3.1i
+// Shows: 9293 MUST-19, RFC2525 2.2, RFC2525 2.14
 #[test]
 fn after_a_time_out_one_segment_is_sent_and_the_threshold_is_half_the_flight() {
     for_each_server(&Config::default(), |single| {
@@ -170,7 +172,7 @@ fn after_a_time_out_one_segment_is_sent_and_the_threshold_is_half_the_flight() {
     });
 }
 
-// Shows: RFC5681 s3.2.2, RFC5681 s3.2.3, RFC5681 s2, RFC5681 s3.2.6, RFC5681 s3.2.1
+// Shows: RFC5681 s3.2.2, RFC5681 s3.2.3, RFC5681 s2, RFC5681 s3.2.6, RFC5681 s3.2.1, RFC2525 2.8
 #[test]
 fn three_duplicate_acks_resend_the_first_segment_without_waiting() {
     for_each_server(&Config::default(), |single| {
@@ -472,7 +474,7 @@ fn dividing_acks_does_not_grow_the_window_faster() {
     });
 }
 
-// Shows: RFC5681 s3.1e
+// Shows: RFC5681 s3.1e, 9293 MUST-19, RFC2525 2.6
 #[test]
 fn in_congestion_avoidance_the_window_grows_by_a_segment_in_a_round_trip() {
     for_each_server(&Config::default(), |single| {

@@ -95,7 +95,7 @@ fn source_quench_and_unknown_codes_do_nothing_at_all() {
     }
 }
 
-// Shows: 9293 MUST-54, 9293 MUST-55, 9293 MUST-56, RFC5927 s4.1, RFC5927 s5.2, H-47
+// Shows: 9293 MUST-54, 9293 MUST-55, 9293 MUST-56, RFC5927 s4.1, RFC5927 s5.2, H-47, RFC1122 s4.2.3.9, RFC5927 s6
 #[test]
 fn reports_about_an_open_connection_do_not_end_it() {
     for_each_client(&Config::default(), |single| {

@@ -4,7 +4,7 @@
 mod support;
 
 use support::{accepted, connected, ms, secs};
-use towpath_engine::{CloseReason, Config, ConnectionId, SocketError, StateName};
+use towpath_engine::{CloseReason, Config, ConnectionId, SendFlags, SocketError, StateName};
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
 use towpath_wire::tcp::Flags;
@@ -59,7 +59,8 @@ fn after_the_peers_fin_a_reset_leaves_the_end_of_the_stream_and_breaks_the_pipe(
         };
         assert_eq!(read(single), Ok(b"last words".to_vec()));
         assert_eq!(read(single), Ok(Vec::new()));
-        let write = single.call(|endpoint, now| endpoint.send_small(now, id, b"x"));
+        let write =
+            single.call(|endpoint, now| endpoint.send_small(now, id, b"x", SendFlags::default()));
         assert_eq!(write, Err(SocketError::BrokenPipe));
         assert_eq!(single.endpoint().close_reason(id), Some(CloseReason::PeerReset));
     });

@@ -78,7 +78,7 @@ fn hostile_link() -> LinkConfig {
         .corrupt(0.001)
 }
 
-// Shows: RFC9293 s3.4a, 9293 MUST-3, 9293 SHLD-31
+// Shows: RFC9293 s3.4a, 9293 MUST-3, 9293 SHLD-31, RFC2525 2.4
 #[test]
 fn a_mebibyte_each_way_survives_a_hostile_link() {
     let mut corrupted = 0;

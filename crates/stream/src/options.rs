@@ -1,7 +1,6 @@
 //! Options and readiness in tokio's words and the engine's.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::{Interest, Ready};
 use towpath_engine::{Config, Readiness, SocketError, SocketOptions};
@@ -72,16 +71,6 @@ pub(crate) fn send_buffer(options: &SocketOptions, config: &Config) -> u32 {
     }
 }
 
-/// Keep-alive as `SO_KEEPALIVE` alone turns it on: with the configuration's times.
-pub(crate) fn keepalive(config: &Config) -> KeepAlive {
-    let seconds = |name| Duration::from_secs(configured(config, name).into());
-    KeepAlive {
-        time: seconds("tcp_keepalive_time"),
-        interval: seconds("tcp_keepalive_intvl"),
-        probes: configured(config, "tcp_keepalive_probes"),
-    }
-}
-
 fn configured(config: &Config, name: &str) -> u32 {
     configured_at(config, name, 0)
 }
@@ -128,9 +117,6 @@ mod tests {
         assert_eq!((ttl(&options, &config), send_buffer(&options, &config)), (64, 16_384));
         (options.ttl, options.send_buffer) = (Some(9), Some(5000));
         assert_eq!((ttl(&options, &config), send_buffer(&options, &config)), (9, 5000));
-        let config = config.tcp_keepalive_time(Duration::from_secs(11));
-        let times = keepalive(&config);
-        assert_eq!((times.time.as_secs(), times.interval.as_secs(), times.probes), (11, 75, 9));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Imports between our crates point one way: the table below, the same as in
 //! docs/architecture.md. Tests may look anywhere, so dev-dependencies are free.
 
+use crate::finding::Finding;
 use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
 use crate::tidy::manifest::{Manifest, manifests};
 
 /// What each package of the workspace may depend on, of our own.
@@ -63,7 +63,7 @@ fn is_ours(package: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     fn check_one(package: &str, lists: &str) -> Vec<Finding> {
         check(&files(&[("c/Cargo.toml", &format!("[package]\nname = \"{package}\"\n{lists}"))]))

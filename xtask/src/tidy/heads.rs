@@ -1,8 +1,7 @@
 //! Every Rust file opens with what it is: a `//!` head on its first line.
 
-use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
-use crate::tidy::with_extension;
+use crate::finding::Finding;
+use crate::repository::{SourceFile, with_extension};
 
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     let headless = with_extension(files, "rs").filter(|file| {
@@ -20,7 +19,7 @@ pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     #[test]
     fn a_head_on_the_first_line_passes() {

@@ -1,7 +1,7 @@
 //! No file names a path that exists on one machine only.
 
+use crate::finding::Finding;
 use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
 
 /// Top folders that hold what one user or one machine has.
 const PRIVATE_ROOTS: &[&str] = &["Users", "home", "root", "tmp", "work"];
@@ -42,7 +42,7 @@ fn private_root(line: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     /// Written apart, because this file is checked too.
     fn under(root: &str) -> String {

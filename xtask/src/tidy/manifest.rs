@@ -2,8 +2,8 @@
 
 use toml::de::{DeTable, DeValue};
 
+use crate::finding::Finding;
 use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
 
 /// The packages that a package needs to be built.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ fn string_field<'a>(value: &'a DeValue<'_>, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     #[test]
     fn every_way_to_write_a_dependency_is_read_but_those_of_tests() {

@@ -1,8 +1,7 @@
 //! The README at the root is the one that the `towpath` crate is published with, to the byte.
 
-use crate::repository::SourceFile;
-use crate::tidy::at_path;
-use crate::tidy::finding::Finding;
+use crate::finding::Finding;
+use crate::repository::{SourceFile, at_path};
 
 const ROOT: &str = "README.md";
 const CRATE: &str = "crates/stream/README.md";
@@ -35,7 +34,7 @@ fn first_difference(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     #[test]
     fn equal_readmes_pass() {

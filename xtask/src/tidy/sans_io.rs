@@ -5,11 +5,10 @@
 //! dependencies. crates/engine/clippy.toml asks the compiler the same question again, through
 //! aliases and re-exports.
 
-use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
+use crate::finding::Finding;
+use crate::repository::{SourceFile, with_extension};
+use crate::rust_text::{RustText, word_offsets};
 use crate::tidy::manifest::manifests;
-use crate::tidy::rust_text::{RustText, word_offsets};
-use crate::tidy::with_extension;
 
 const FOLDERS: &[&str] = &["crates/wire/src/", "crates/engine/src/", "crates/netem/src/"];
 const PACKAGES: &[&str] = &["towpath-wire", "towpath-engine", "towpath-netem"];
@@ -132,7 +131,7 @@ fn group_length(group: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     fn check_engine(code: &str) -> Vec<Finding> {
         check(&files(&[("crates/engine/src/a.rs", code)]))

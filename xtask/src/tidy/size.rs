@@ -2,9 +2,8 @@
 //!
 //! Lines are counted up to the unit tests at the end of the file.
 
-use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
-use crate::tidy::with_extension;
+use crate::finding::Finding;
+use crate::repository::{SourceFile, with_extension};
 
 /// Above this many lines it is time to ask which noun wants to leave.
 const WARN_LINES: usize = 400;
@@ -51,8 +50,8 @@ fn lines_before_tests(text: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::finding::Severity;
-    use crate::tidy::samples::files;
+    use crate::finding::Severity;
+    use crate::samples::files;
 
     fn severity(text: &str) -> Option<Severity> {
         check(&files(&[("a.rs", text)])).first().map(|finding| finding.severity)

@@ -3,10 +3,9 @@
 //! The workspace's lints deny it too; this check also sees through an `allow`. That each block
 //! says why it is sound is clippy's `undocumented_unsafe_blocks`.
 
-use crate::repository::SourceFile;
-use crate::tidy::finding::Finding;
-use crate::tidy::rust_text::RustText;
-use crate::tidy::with_extension;
+use crate::finding::Finding;
+use crate::repository::{SourceFile, with_extension};
+use crate::rust_text::RustText;
 
 pub(super) fn check(files: &[SourceFile]) -> Vec<Finding> {
     let outside = with_extension(files, "rs").filter(|file| !is_home_of_unsafe(&file.path));
@@ -30,7 +29,7 @@ fn check_file(file: &SourceFile) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tidy::samples::{files, places};
+    use crate::samples::{files, places};
 
     #[test]
     fn only_the_sys_module_may_be_unsafe() {

@@ -7,10 +7,12 @@ use towpath_wire::ip::Ecn;
 use towpath_wire::tcp::{Flags, Options, Segment, max_sack_blocks};
 use towpath_wire::{IpHeader, Protocol, SeqNumber};
 
+use super::negotiate::Offer;
 use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
 use crate::congestion::IdleSample;
+use crate::congestion::usage::Sent;
 use crate::endpoint::table::FourTuple;
 use crate::instant::Instant;
 use crate::output::{Transmit, TransmitBody};
@@ -46,7 +48,12 @@ impl Connection {
                 self.traffic.segs_out += 1;
                 context.counters.out_segs += 1;
             }
-            None => self.check_persist(now),
+            None => {
+                // What was sent no longer waits to be sent.
+                self.check_room(context.config);
+                self.check_persist(now);
+                self.note_activity(now);
+            }
         }
         transmit
     }
@@ -74,16 +81,18 @@ impl Connection {
     fn emit_syn(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
         let syn_sent = self.syn_sent.as_ref().filter(|_| self.owed.syn)?;
         let timestamp = syn_sent.timestamp(now);
+        let mss = self.user.options.advertised_mss(self.tuple.remote_ip, context.mtu);
+        let offer = Offer::new(mss, self.recv.window());
         let (flags, ack, options) = match &syn_sent.crossed {
             None => (
                 Flags::SYN,
                 SeqNumber::default(),
-                negotiate::syn_options(context.config, &self.tuple, context.mtu, timestamp),
+                negotiate::syn_options(context.config, &offer, timestamp),
             ),
             Some(agreed) => (
                 Flags::SYN | Flags::ACK,
                 self.recv.nxt(),
-                agreed.syn_ack_options(context.config, &self.tuple, context.mtu, timestamp),
+                agreed.syn_ack_options(context.config, &offer, timestamp),
             ),
         };
         self.owed.syn = false;
@@ -98,7 +107,7 @@ impl Connection {
             seq: self.send.iss(),
             ack,
             flags,
-            window: self.recv.window().syn_field(),
+            window: offer.window,
             urgent: 0,
             options,
         };
@@ -110,7 +119,7 @@ impl Connection {
         let plan = self.send.plan_again(seq, len)?;
         let window = self.congestion.controller().window();
         if u64::from(plan.len) > self.recovery.room_again(window) {
-            self.recovery.on_window_limited();
+            self.note_window_usage(true);
             return None;
         }
         self.emit_text(now, context, plan, Sending::Again)
@@ -121,11 +130,12 @@ impl Connection {
         if !std::mem::take(&mut self.owed.probe) {
             return None;
         }
-        context.counters.win_probes += 1;
-        self.send.on_probe();
+        self.send.on_arrival();
         if let Some(plan) = self.send.next_despite_small_window() {
             return self.emit_text(now, context, plan, Sending::New);
         }
+        context.counters.win_probes += 1;
+        self.send.on_probe();
         Some(self.probe(now, context))
     }
 
@@ -133,15 +143,17 @@ impl Connection {
         if !self.state.may_transmit() {
             return None;
         }
-        self.restart_after_idle(now);
+        if context.config.tcp_slow_start_after_idle {
+            self.restart_after_idle(now);
+        }
         let window = self.congestion.controller().window();
         match self.send.next_new(self.recovery.room(window), self.sack_len()) {
             Ok(plan) => self.emit_text(now, context, plan, Sending::New),
             Err(Blocked::Congestion) => {
-                self.recovery.on_window_limited();
+                self.note_window_usage(true);
                 None
             }
-            Err(Blocked::Nothing | Blocked::Window | Blocked::Nagle) => None,
+            Err(Blocked::Nothing | Blocked::Window | Blocked::Held) => None,
         }
     }
 
@@ -191,7 +203,12 @@ impl Connection {
                 self.traffic.bytes_retrans += u64::from(plan.len);
             }
         }
+        self.note_window_usage(self.recovery.pipe() >= self.congestion.controller().window());
         self.traffic.bytes_sent += u64::from(plan.len);
+        if plan.len > 0 {
+            self.traffic.data_segs_out += 1;
+            self.traffic.last_data_sent = Some(now);
+        }
         if !self.timers.is_armed(TimerKind::Retransmission) {
             self.restart_retransmission(now);
         }
@@ -208,6 +225,15 @@ impl Connection {
         let fields = self.acknowledge(blocks.min(self.max_blocks()));
         let segment = self.segment(now, plan.seq, flags, Some(fields));
         Some(self.packet(context, segment, payload))
+    }
+
+    fn note_window_usage(&mut self, limited: bool) {
+        self.usage.on_sent(Sent {
+            snd_una: self.send.una(),
+            snd_nxt: self.send.nxt(),
+            outstanding: self.recovery.flight().outstanding(),
+            limited,
+        });
     }
 
     // Implements: RFC5681 s4.1
@@ -255,21 +281,25 @@ impl Connection {
             Some(fields) => (fields.ack, fields.window, fields.sack),
             None => Default::default(),
         };
+        let urgent = self.send.urgent_pointer(seq).filter(|_| flags.contains(Flags::ACK));
         Segment {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
             seq,
             ack,
-            flags,
+            flags: if urgent.is_some() { flags | Flags::URG } else { flags },
             window,
-            urgent: 0,
+            urgent: urgent.unwrap_or(0),
             options: Options { timestamps, sack, ..Options::default() },
         }
     }
 
     fn packet(&self, context: &Context<'_>, segment: Segment, payload: Chunks) -> Transmit {
-        let ttl = self.user.options.ttl.unwrap_or(context.config.ip_default_ttl);
-        packet(&self.tuple, ttl, segment, payload)
+        let options = &self.user.options;
+        let ttl = options.ttl.unwrap_or(context.config.ip_default_ttl);
+        let mut transmit = packet(&self.tuple, ttl, segment, payload);
+        transmit.ip.dscp = options.dscp();
+        transmit
     }
 }
 

@@ -13,7 +13,7 @@ impl Connection {
         while let Some(kind) = self.timers.take_due(now) {
             match kind {
                 TimerKind::Retransmission if self.syn_sent.is_some() => {
-                    self.on_syn_timeout(context);
+                    self.on_syn_timeout(now, context);
                 }
                 TimerKind::Retransmission => self.on_retransmission_timeout(now, context),
                 TimerKind::DelayedAck => {
@@ -21,7 +21,7 @@ impl Connection {
                     let rto = self.rtt.rto();
                     self.recv.policy_mut().on_delay_expired(rto);
                 }
-                TimerKind::Persist => self.on_persist_timeout(context),
+                TimerKind::Persist => self.on_persist_timeout(now, context),
                 TimerKind::KeepAlive => self.on_keep_alive_timeout(now, context),
                 TimerKind::FinWait2 => self.end(context, CloseReason::Closed),
                 TimerKind::TimeWait | TimerKind::SynAck => {}
@@ -42,6 +42,7 @@ impl Connection {
             return;
         }
         context.counters.timeouts += 1;
+        self.traffic.on_timeout(now);
         let (in_flight_bytes, repeated) = self.recovery.on_timeout(now, self.send.nxt());
         let kind = if repeated { CongestionKind::RepeatedTimeout } else { CongestionKind::Timeout };
         self.congestion.controller_mut().on_congestion(&CongestionEvent {
@@ -58,6 +59,9 @@ impl Connection {
     // Implements: 9293 MUST-20, 9293 SHLD-17, 9293 MUST-35
     fn has_given_up(&self, now: Instant, context: &Context<'_>) -> bool {
         let Some(first) = self.recovery.first_timeout_at() else { return false };
+        if let Some(left) = self.patience(now, first) {
+            return left.is_zero();
+        }
         if self.send.wnd() == 0 && now - self.last_received < self.rtt.rto_max() * 2 {
             // The peer answers, and only its window keeps what it has not taken back.
             return false;
@@ -69,10 +73,17 @@ impl Connection {
     }
 
     // Implements: 9293 MUST-36, 9293 MUST-37, H-39, H-40
-    fn on_persist_timeout(&mut self, context: &mut Context<'_>) {
-        if !self.send.is_blocked_by_window() {
+    fn on_persist_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
+        if !self.send.waits_for_timer() {
             return;
         }
+        if self.send.is_held_back() {
+            // Nothing is wrong with the peer: what was held back goes without full segments.
+            self.owed.probe = true;
+            return;
+        }
+        let since = *self.probing_since.get_or_insert(now);
+        let impatient = self.patience(now, since).is_some_and(|left| left.is_zero());
         let config = context.config;
         // While somebody holds the connection only silence ends it; an orphan is not kept by a
         // peer that answers and takes nothing.
@@ -81,7 +92,7 @@ impl Connection {
         } else {
             (self.send.probes(), config.tcp_orphan_retries)
         };
-        if probes >= limit {
+        if impatient || probes >= limit {
             context.counters.abort_on_timeout += 1;
             let retransmissions = probes;
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
@@ -91,23 +102,28 @@ impl Connection {
         self.owed.probe = true;
     }
 
-    // Implements: 9293 MUST-24, 9293 MUST-26, 9293 MUST-27, 9293 MUST-29
+    // Implements: 9293 MUST-24, 9293 MUST-26, 9293 MUST-27, 9293 MUST-29, RFC5482 s4.2
     fn on_keep_alive_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
-        let Some(keep_alive) = self.user.options.keepalive else { return };
+        let Some(keep_alive) = self.user.options.keep_alive(context.config) else { return };
         if matches!(self.state.name(), StateName::Closed | StateName::SynSent) {
             return;
         }
         if self.send.is_outstanding() || self.send.unsent() > 0 {
             // What is outstanding asks the peer already, by its own rules.
-            self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time());
+            self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time);
             return;
         }
-        let due = self.last_received + keep_alive.time();
+        let due = self.last_received + keep_alive.time;
         if due > now {
             self.timers.arm(TimerKind::KeepAlive, due);
             return;
         }
-        if self.keep_alive_probes >= keep_alive.probes {
+        // The user's time-out rules where it is set, but lets at least one probe go unanswered.
+        let given_up = match self.patience(now, self.last_received) {
+            Some(left) => left.is_zero() && self.keep_alive_probes > 0,
+            None => self.keep_alive_probes >= keep_alive.probes,
+        };
+        if given_up {
             let probes = self.keep_alive_probes;
             self.owed.reset = Some(Reset::Active);
             self.fail(context, CloseReason::KeepAlive { probes }, SocketError::TimedOut);
@@ -115,6 +131,6 @@ impl Connection {
         }
         self.keep_alive_probes += 1;
         self.owed.keep_alive = true;
-        self.timers.arm(TimerKind::KeepAlive, now + keep_alive.interval());
+        self.timers.arm(TimerKind::KeepAlive, now + keep_alive.interval);
     }
 }

@@ -16,6 +16,8 @@ use crate::send::AckKind;
 use crate::timer::TimerKind;
 use crate::timestamps::{self, Timestamps};
 
+/// A timer that is overdue by the application's wish fires as soon as a clock of Linux ticks.
+const SOONEST: Duration = Duration::from_millis(1);
 /// Linux's least time-out: two ticks of its clock.
 const SOON: Duration = Duration::from_millis(2);
 
@@ -201,16 +203,21 @@ impl Connection {
 
     /// Nothing answered our SYN in time.
     // Implements: 9293 MUST-22
-    pub(super) fn on_syn_timeout(&mut self, context: &mut Context<'_>) {
+    pub(super) fn on_syn_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
         let Some(syn_sent) = &mut self.syn_sent else { return };
         let config = context.config;
-        if syn_sent.retransmissions >= config.tcp_syn_retries + config.tcp_syn_linear_timeouts {
+        let retries = self.user.options.syn_retries.unwrap_or(config.tcp_syn_retries);
+        let waited = self.user.options.user_timeout().is_some_and(|limit| {
+            syn_sent.retransmissions > 0 && now - syn_sent.first_sent_at >= limit
+        });
+        if waited || syn_sent.retransmissions >= retries + config.tcp_syn_linear_timeouts {
             let retransmissions = syn_sent.retransmissions;
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
             self.fail(context, CloseReason::TimedOut { retransmissions }, error);
             return;
         }
         syn_sent.retransmissions += 1;
+        self.traffic.on_timeout(now);
         self.owed.syn = true;
         context.counters.timeouts += 1;
     }
@@ -222,7 +229,13 @@ impl Connection {
         let doublings =
             syn_sent.retransmissions.saturating_sub(context.config.tcp_syn_linear_timeouts);
         let rto = backed_off(INITIAL_RTO, doublings, context.config.rto_max);
-        self.timers.arm(TimerKind::Retransmission, now + rto);
+        let mut deadline = now + rto;
+        if let Some(limit) = self.user.options.user_timeout()
+            && syn_sent.retransmissions > 0
+        {
+            deadline = deadline.min((syn_sent.first_sent_at + limit).max(now + SOONEST));
+        }
+        self.timers.arm(TimerKind::Retransmission, deadline);
     }
 
     pub(super) fn is_syn_retransmission(&self) -> bool {

@@ -8,16 +8,22 @@
 
 mod accept;
 mod ack;
+pub(crate) mod adjust;
 mod answers;
 mod arrive;
+pub(crate) mod chronograph;
 pub(crate) mod emit;
 mod expire;
 pub(crate) mod handshake;
 pub(crate) mod icmp;
+mod measure;
 pub(crate) mod negotiate;
+pub(crate) mod options;
+mod sockopt;
 pub(crate) mod state;
 mod text;
 pub(crate) mod user;
+mod write;
 
 use core::time::Duration;
 
@@ -26,10 +32,13 @@ use towpath_wire::tcp::WindowScale;
 
 use self::answers::Answers;
 use self::handshake::SynSent;
+use self::measure::Traffic;
 use self::negotiate::Handshake;
+use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
-use self::user::{SocketOptions, UserSide};
+use self::user::UserSide;
 use crate::config::Config;
+use crate::congestion::usage::WindowUsage;
 use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
 use crate::endpoint::path_mtu::{PathMtu, PathMtus};
@@ -37,13 +46,13 @@ use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
 use crate::garbage::Garbage;
-use crate::info::TcpInfo;
 use crate::instant::Instant;
 use crate::recovery::Recovery;
+use crate::recv::room::Room;
 use crate::recv::{RecvSpace, Surroundings};
 use crate::rtt::RttEstimator;
 use crate::send::SendSpace;
-use crate::send::mss::{self, SendMss};
+use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
 use crate::timestamps::Timestamps;
 
@@ -73,11 +82,14 @@ pub(crate) struct Connection {
     sack: bool,
     recovery: Recovery,
     congestion: Congestion,
+    usage: WindowUsage,
     timers: Timers,
     user: UserSide,
     owed: Owed,
     answers: Answers,
     last_received: Instant,
+    /// When the window was first probed since it closed.
+    probing_since: Option<Instant>,
     /// Keep-alive probes without an answer.
     keep_alive_probes: u32,
     initial_window: u64,
@@ -102,17 +114,6 @@ enum Reset {
     Answer(SeqNumber),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Traffic {
-    bytes_acked: u64,
-    bytes_received: u64,
-    bytes_sent: u64,
-    bytes_retrans: u64,
-    segs_in: u64,
-    segs_out: u64,
-    total_retrans: u64,
-}
-
 impl Connection {
     /// An active open: SYN-SENT, with the SYN owed.
     pub(crate) fn connect(
@@ -123,7 +124,7 @@ impl Connection {
         timestamp_offset: u32,
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, iss, options);
+        let mut connection = Connection::new(now, context, tuple, iss, options, false);
         connection.syn_sent = Some(Box::new(SynSent::new(now, timestamp_offset)));
         connection.owed.syn = true;
         connection
@@ -138,8 +139,12 @@ impl Connection {
         handshake: &Handshake,
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, handshake.iss, options);
+        let timestamps = handshake.agreed.timestamp.is_some();
+        let mut connection =
+            Connection::new(now, context, tuple, handshake.iss, options, timestamps);
         connection.user.listener = Some(listener);
+        // Its SYN arrived before there was a connection to count it.
+        connection.traffic.segs_in = 1;
         connection.state = State::handshake_done();
         connection.establish(now, context, handshake);
         connection
@@ -151,36 +156,45 @@ impl Connection {
         tuple: FourTuple,
         iss: SeqNumber,
         options: SocketOptions,
+        timestamps: bool,
     ) -> Connection {
         let config = context.config;
-        let advertised = mss::advertised(tuple.remote_ip, context.mtu);
+        let advertised = options.advertised_mss(tuple.remote_ip, context.mtu);
+        let room = Room::new(config, &options);
+        let offered = negotiate::receive_window(config, &room, advertised, timestamps);
         let path_mtu = context.paths.lookup(now, tuple.remote_ip, context.mtu);
         let send_mss =
-            SendMss::new(tuple.remote_ip, None, path_mtu.mtu, false, config.tcp_min_snd_mss);
+            SendMss::new(tuple.remote_ip, None, None, path_mtu.mtu, false, config.tcp_min_snd_mss);
         let window = initial_window(config.initial_window, send_mss.effective());
         let mut send = SendSpace::new(iss, send_mss, config.tcp_wmem.default);
         send.set_nodelay(options.nodelay);
+        send.set_cork(options.cork);
+        let mut recv = RecvSpace::new(now, config, &room, offered, advertised);
+        recv.policy_mut().set_interactive(!options.quickack);
+        recv.set_low_water(options.rcvlowat);
         Connection {
             tuple,
             state: State::active_open(),
             syn_sent: None,
             send,
             path_mtu,
-            recv: RecvSpace::new(now, config, advertised),
+            recv,
             rtt: RttEstimator::new(config),
             timestamps: None,
             sack: false,
             recovery: Recovery::new(iss),
             congestion: Congestion::new(
-                config.tcp_congestion_control,
+                options.congestion.unwrap_or(config.tcp_congestion_control),
                 window,
                 send_mss.effective(),
             ),
+            usage: WindowUsage::new(iss),
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),
             answers: Answers::new(iss),
             last_received: now,
+            probing_since: None,
             keep_alive_probes: 0,
             initial_window: window,
             traffic: Traffic::default(),
@@ -194,6 +208,7 @@ impl Connection {
         let mss = SendMss::new(
             self.tuple.remote_ip,
             agreed.mss,
+            self.user.options.max_segment,
             self.path_mtu.mtu,
             agreed.timestamp.is_some(),
             config.tcp_min_snd_mss,
@@ -213,12 +228,14 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        self.congestion =
-            Congestion::new(config.tcp_congestion_control, self.initial_window, mss.effective());
+        let control = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        self.congestion = Congestion::new(control, self.initial_window, mss.effective());
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
-        self.arm_keep_alive(now);
+        self.traffic.on_progress(now);
+        self.traffic.last_ack_received = Some(now);
+        self.arm_keep_alive(now, config);
         context.counters.curr_estab += 1;
         self.user.raise(Readiness::CONNECTED | Readiness::WRITABLE);
     }
@@ -296,6 +313,10 @@ impl Connection {
         Surroundings {
             rto: self.rtt.rto(),
             srtt: self.rtt.srtt(),
+            ack_due: self
+                .timers
+                .is_armed(TimerKind::DelayedAck)
+                .then(|| self.timers.deadline(TimerKind::DelayedAck)),
             sack: self.sack,
             dsack: self.sack && config.tcp_dsack,
         }
@@ -321,65 +342,44 @@ impl Connection {
         if self.recovery.flight().is_empty() {
             self.timers.stop(TimerKind::Retransmission);
         } else {
-            self.timers.arm(TimerKind::Retransmission, now + self.rtt.rto());
+            let mut wait = self.rtt.rto();
+            if let Some(first) = self.recovery.first_timeout_at()
+                && let Some(left) = self.patience(now, first)
+            {
+                wait = wait.min(left.max(Duration::from_millis(1)));
+            }
+            self.timers.arm(TimerKind::Retransmission, now + wait);
         }
     }
 
     /// Probing is armed while only a window update can let something go.
     fn check_persist(&mut self, now: Instant) {
-        if self.state.may_transmit() && self.send.is_blocked_by_window() {
+        if self.state.may_transmit() && self.send.waits_for_timer() {
             if !self.timers.is_armed(TimerKind::Persist) && !self.owed.probe {
-                let interval = self.send.probe_interval(self.rtt.base_rto(), self.rtt.rto_max());
+                let mut interval =
+                    self.send.probe_interval(self.rtt.base_rto(), self.rtt.rto_max());
+                if let Some(since) = self.probing_since
+                    && let Some(left) = self.patience(now, since)
+                {
+                    interval = interval.min(left.max(Duration::from_millis(1)));
+                }
                 self.timers.arm(TimerKind::Persist, now + interval);
             }
         } else {
+            self.probing_since = None;
             self.timers.stop(TimerKind::Persist);
             self.owed.probe = false;
         }
     }
 
-    fn arm_keep_alive(&mut self, now: Instant) {
-        match self.user.options.keepalive {
+    /// Keep-alive counts from when the peer was last heard.
+    fn arm_keep_alive(&mut self, now: Instant, config: &Config) {
+        match self.user.options.keep_alive(config) {
             Some(keep_alive) if self.state.name() != StateName::Closed => {
-                self.timers.arm(TimerKind::KeepAlive, now + keep_alive.time());
+                let due = (self.last_received + keep_alive.time).max(now);
+                self.timers.arm(TimerKind::KeepAlive, due);
             }
             _ => self.timers.stop(TimerKind::KeepAlive),
-        }
-    }
-
-    pub(crate) fn info(&self) -> TcpInfo {
-        let flight = self.recovery.flight();
-        let controller = self.congestion.controller();
-        TcpInfo {
-            state: self.state.name(),
-            timestamps: self.timestamps.is_some(),
-            sack: self.sack,
-            snd_wscale: self.send.scale().shift(),
-            rcv_wscale: self.recv.window().scale().shift(),
-            rto: self.rtt.rto(),
-            rtt: self.rtt.srtt(),
-            rttvar: self.rtt.rttvar(),
-            min_rtt: self.rtt.min(),
-            snd_mss: self.send.mss().effective(),
-            rcv_mss: self.recv.rcv_mss(),
-            snd_cwnd_bytes: controller.window(),
-            snd_ssthresh_bytes: controller.slow_start_threshold(),
-            snd_wnd: self.send.wnd(),
-            rcv_wnd: self.recv.wnd(),
-            unacked_bytes: flight.outstanding(),
-            sacked_bytes: flight.sacked(),
-            lost_bytes: flight.missing(),
-            notsent_bytes: self.send.unsent(),
-            unread_bytes: self.recv.readable() as u64,
-            retransmits: self.recovery.timeouts(),
-            probes: self.send.probes().max(self.keep_alive_probes),
-            total_retrans: self.traffic.total_retrans,
-            bytes_acked: self.traffic.bytes_acked,
-            bytes_received: self.traffic.bytes_received,
-            bytes_sent: self.traffic.bytes_sent,
-            bytes_retrans: self.traffic.bytes_retrans,
-            segs_in: self.traffic.segs_in,
-            segs_out: self.traffic.segs_out,
         }
     }
 

@@ -7,39 +7,47 @@ use towpath_wire::SeqNumber;
 use towpath_wire::tcp::{Options, Timestamps as TimestampsOption};
 
 use crate::config::Config;
-use crate::endpoint::table::FourTuple;
 use crate::instant::Instant;
+use crate::recv::room::Room;
 use crate::recv::window::ReceiveWindow;
-use crate::send::mss;
+use crate::send::mss::TIMESTAMPS_LEN;
+
+/// What our SYN says of our receiving side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Offer {
+    pub(crate) mss: u16,
+    pub(crate) shift: u8,
+    pub(crate) window: u16,
+}
+
+impl Offer {
+    pub(crate) fn new(mss: u16, window: &ReceiveWindow) -> Offer {
+        Offer { mss, shift: window.scale().shift(), window: window.syn_field() }
+    }
+}
 
 /// The options of our SYN.
 // Implements: 9293 SHLD-5, RFC7323 s3.2d
-pub(crate) fn syn_options(
-    config: &Config,
-    tuple: &FourTuple,
-    mtu: usize,
-    timestamp: u32,
-) -> Options {
-    let mss = mss::advertised(tuple.remote_ip, mtu);
+pub(crate) fn syn_options(config: &Config, offer: &Offer, timestamp: u32) -> Options {
     Options {
-        mss: Some(mss),
-        window_scale: config
-            .tcp_window_scaling
-            .then(|| receive_window(config, mss).scale().shift()),
+        mss: Some(offer.mss),
+        window_scale: config.tcp_window_scaling.then_some(offer.shift),
         sack_permitted: config.tcp_sack,
         timestamps: config.tcp_timestamps.then_some(TimestampsOption { value: timestamp, echo: 0 }),
         ..Options::default()
     }
 }
 
-/// The window that a SYN offers.
-pub(crate) fn receive_window(config: &Config, mss: u16) -> ReceiveWindow {
-    ReceiveWindow::initial(
-        config.tcp_rmem.default / 2,
-        config.tcp_rmem.max,
-        mss,
-        config.tcp_window_scaling,
-    )
+/// The window that a SYN offers, in segments that carry timestamps or do not.
+pub(crate) fn receive_window(
+    config: &Config,
+    room: &Room,
+    mss: u16,
+    timestamps: bool,
+) -> ReceiveWindow {
+    let options = if timestamps { TIMESTAMPS_LEN } else { 0 };
+    let mss = u32::from(mss).saturating_sub(options);
+    ReceiveWindow::initial(room, mss, config.tcp_window_scaling)
 }
 
 /// What was agreed.
@@ -73,11 +81,10 @@ impl Agreed {
     pub(crate) fn syn_ack_options(
         &self,
         config: &Config,
-        tuple: &FourTuple,
-        mtu: usize,
+        offer: &Offer,
         timestamp: u32,
     ) -> Options {
-        let mut options = syn_options(config, tuple, mtu, timestamp);
+        let mut options = syn_options(config, offer, timestamp);
         options.window_scale = options.window_scale.filter(|_| self.window_scale.is_some());
         options.sack_permitted = self.sack;
         options.timestamps = self.timestamp.map(|echo| TimestampsOption { value: timestamp, echo });
@@ -108,14 +115,7 @@ pub(crate) struct Handshake {
 mod tests {
     use super::*;
 
-    fn tuple() -> FourTuple {
-        FourTuple {
-            local_ip: "192.0.2.1".parse().unwrap(),
-            local_port: 1,
-            remote_ip: "192.0.2.2".parse().unwrap(),
-            remote_port: 2,
-        }
-    }
+    const OFFER: Offer = Offer { mss: 1460, shift: 10, window: 64_240 };
 
     // Shows: RFC7323 s2.2a, RFC7323 s3.2a, RFC2018 s3b
     #[test]
@@ -130,7 +130,7 @@ mod tests {
                 ..Options::default()
             };
             let agreed = Agreed::new(&config, &peer);
-            let answer = agreed.syn_ack_options(&config, &tuple(), 1500, 5);
+            let answer = agreed.syn_ack_options(&config, &OFFER, 5);
             assert_eq!(answer.mss, Some(1460));
             assert_eq!(answer.window_scale.is_some(), peer.window_scale.is_some());
             assert_eq!(answer.sack_permitted, peer.sack_permitted);
@@ -145,10 +145,10 @@ mod tests {
     fn what_is_switched_off_is_neither_offered_nor_accepted() {
         let config =
             Config::default().tcp_sack(false).tcp_timestamps(false).tcp_window_scaling(false);
-        let offer = syn_options(&config, &tuple(), 1500, 5);
+        let offer = syn_options(&config, &OFFER, 5);
         assert_eq!(offer, Options { mss: Some(1460), ..Options::default() });
-        let peer = syn_options(&Config::default(), &tuple(), 1500, 5);
+        let peer = syn_options(&Config::default(), &OFFER, 5);
         let agreed = Agreed::new(&config, &peer);
-        assert_eq!(agreed.syn_ack_options(&config, &tuple(), 1500, 5), offer);
+        assert_eq!(agreed.syn_ack_options(&config, &OFFER, 5), offer);
     }
 }

@@ -51,7 +51,10 @@ impl Connection {
         let received = self.recv.on_text(now, text, around);
         match received.verdict {
             Verdict::InOrder => {}
-            Verdict::OutOfOrder => context.counters.ofo_queued += 1,
+            Verdict::OutOfOrder => {
+                context.counters.ofo_queued += 1;
+                self.traffic.out_of_order += 1;
+            }
             Verdict::Duplicate => context.counters.dsack_sent += u64::from(around.dsack),
             Verdict::OutOfWindow => {
                 context.counters.beyond_window += 1;
@@ -62,7 +65,10 @@ impl Connection {
         }
         if received.readable > 0 {
             self.traffic.bytes_received += received.readable;
-            self.user.raise(Readiness::READABLE);
+            self.traffic.last_data_received = Some(now);
+            if self.recv.is_readable() {
+                self.user.raise(Readiness::READABLE);
+            }
             if let (Some(timestamps), Some(option)) = (&self.timestamps, segment.options.timestamps)
                 && let Some(sample) = timestamps.sample(now, option.echo)
             {
@@ -86,6 +92,8 @@ impl Connection {
         let was_open = self.state.name() == StateName::Established;
         self.transition(context, Transition::FinReceived);
         if !was_open {
+            // Both sides have said all they had to say: nothing will come that an ACK could ride on.
+            self.recv.policy_mut().owe_now();
             self.timers.stop(TimerKind::FinWait2);
         }
     }

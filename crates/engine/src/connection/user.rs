@@ -6,56 +6,31 @@
 
 use core::time::Duration;
 
-use bytes::Bytes;
-
+use super::options::SocketOptions;
 use super::state::{StateName, Transition};
 use super::{Connection, Context, Reset};
 use crate::chunks::Chunks;
+use crate::config::Config;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
 use crate::instant::Instant;
-use crate::send::buffer::SMALL_WRITE;
 use crate::timer::TimerKind;
 
-/// Keep-alive of one connection (RFC 9293 section 3.8.4; off by default). Times below
-/// a millisecond count as one.
+/// What a socket's buffers hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeepAlive {
-    /// Idle time before the first probe.
-    pub time: Duration,
-    /// Time between probes.
-    pub interval: Duration,
-    /// Unanswered probes that end the connection.
-    pub probes: u32,
-}
-
-impl KeepAlive {
-    /// A timer of no time at all would never let go of its loop.
-    const SHORTEST: Duration = Duration::from_millis(1);
-
-    pub(super) fn time(&self) -> Duration {
-        self.time.max(KeepAlive::SHORTEST)
-    }
-
-    pub(super) fn interval(&self) -> Duration {
-        self.interval.max(KeepAlive::SHORTEST)
-    }
-}
-
-/// The options of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct SocketOptions {
-    /// TCP_NODELAY: small segments go at once.
-    pub nodelay: bool,
-    /// SO_LINGER with zero seconds: close resets.
-    pub zero_linger: bool,
-    /// SO_KEEPALIVE.
-    pub keepalive: Option<KeepAlive>,
-    /// IP_TTL or IPV6_UNICAST_HOPS; the stack's default if `None`.
-    pub ttl: Option<u8>,
-    /// SO_SNDBUF, in bytes of payload, held within `tcp_wmem`; grown as needed if `None`.
-    pub send_buffer: Option<usize>,
+pub struct Queues {
+    /// SIOCINQ: bytes that can be read.
+    pub unread: usize,
+    /// TCP_INQ: the same, but one at the end of the stream, which a read finds.
+    pub hint: usize,
+    /// SIOCOUTQ: bytes, and the FIN, that are not acknowledged.
+    pub unacknowledged: u64,
+    /// SIOCOUTQNSD: bytes that were not sent.
+    pub unsent: u64,
+    /// How many bytes are to be read to the end of urgent data. One: the next byte is the last
+    /// urgent one, which is where SIOCATMARK is true.
+    pub urgent_left: Option<u64>,
 }
 
 /// The application's side of a connection.
@@ -71,10 +46,11 @@ pub(crate) struct UserSide {
     /// The application holds it. An orphan finishes by itself.
     attached: bool,
     read_shut: bool,
-    write_shut: bool,
-    was_connected: bool,
+    pub(super) write_shut: bool,
+    /// A call of connect has told that the connection is there.
+    told_connected: bool,
     /// A write found no room: tell when there is.
-    wants_room: bool,
+    pub(super) wants_room: bool,
     news: Readiness,
 }
 
@@ -89,7 +65,7 @@ impl UserSide {
             attached: true,
             read_shut: false,
             write_shut: false,
-            was_connected: false,
+            told_connected: false,
             wants_room: false,
             news: Readiness::EMPTY,
         }
@@ -97,9 +73,6 @@ impl UserSide {
 
     /// Something became ready.
     pub(crate) fn raise(&mut self, readiness: Readiness) {
-        if readiness.contains(Readiness::CONNECTED) && self.error.is_none() {
-            self.was_connected = true;
-        }
         if self.attached {
             self.news |= readiness;
         }
@@ -134,31 +107,28 @@ impl Connection {
     }
 
     pub(crate) fn take_error(&mut self) -> Option<SocketError> {
-        self.user.error.take()
+        self.user.error.take().or_else(|| self.user.soft_error.take())
     }
 
-    pub(crate) fn options(&self) -> SocketOptions {
-        self.user.options
-    }
-
-    pub(crate) fn set_options(
-        &mut self,
-        now: Instant,
-        context: &Context<'_>,
-        options: SocketOptions,
-    ) {
-        let keep_alive_changed = options.keepalive != self.user.options.keepalive;
-        self.user.options = options;
-        self.send.set_nodelay(options.nodelay);
-        self.grow_send_buffer(context.config);
-        self.check_room();
-        if keep_alive_changed && self.state.is_synchronized() {
-            self.keep_alive_probes = 0;
-            self.arm_keep_alive(now);
+    /// What another call of connect gives: on Linux, the one after the handshake is the one that
+    /// succeeds.
+    pub(crate) fn connect_again(&mut self) -> Result<(), SocketError> {
+        if self.user.told_connected || self.user.listener.is_some() {
+            return Err(SocketError::IsConnected);
+        }
+        match self.state.name() {
+            StateName::SynSent | StateName::SynReceived => Err(SocketError::AlreadyConnecting),
+            StateName::Closed => {
+                Err(self.user.error.take().unwrap_or(SocketError::ConnectionAborted))
+            }
+            _ => {
+                self.user.told_connected = true;
+                Ok(())
+            }
         }
     }
 
-    pub(crate) fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self, config: &Config) -> Readiness {
         let mut readiness = Readiness::EMPTY;
         let state = self.state.name();
         let over = state == StateName::Closed;
@@ -171,13 +141,16 @@ impl Connection {
         if over || self.recv.is_fin_received() || self.user.read_shut {
             readiness |= Readiness::READ_CLOSED | Readiness::READABLE;
         }
-        if self.recv.readable() > 0 {
+        if self.recv.is_readable() {
             readiness |= Readiness::READABLE;
+        }
+        if self.recv.urgent_left().is_some() {
+            readiness |= Readiness::URGENT;
         }
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
-        if self.state.may_send() && self.send.buffer().room() >= self.least_room() {
+        if self.state.may_send() && self.is_room_worth_a_wake(config) {
             readiness |= Readiness::WRITABLE;
         }
         readiness
@@ -188,7 +161,7 @@ impl Connection {
         if max == 0 {
             return Ok(Chunks::new());
         }
-        if self.recv.readable() > 0 && !self.user.read_shut {
+        if self.recv.readable() > 0 {
             return Ok(self.recv.read(now, max));
         }
         self.nothing_to_read()
@@ -198,7 +171,7 @@ impl Connection {
         if max == 0 {
             return Ok(Chunks::new());
         }
-        if self.recv.readable() > 0 && !self.user.read_shut {
+        if self.recv.readable() > 0 {
             return Ok(self.recv.peek(max));
         }
         self.nothing_to_read()
@@ -212,92 +185,35 @@ impl Connection {
         if let Some(error) = self.user.error.take() {
             return Err(error);
         }
-        let over = self.state.name() == StateName::Closed;
-        if over && !self.user.was_connected {
-            return Err(SocketError::NotConnected);
-        }
-        if over || self.user.read_shut {
+        if self.state.name() == StateName::Closed || self.user.read_shut {
             return Ok(Chunks::new());
         }
         Err(SocketError::WouldBlock)
     }
 
-    /// Charges room for a write; the bytes follow with `commit_send`.
-    pub(crate) fn reserve_send(&mut self, wanted: usize) -> Result<usize, SocketError> {
-        self.check_writable()?;
-        // A large write does not begin with a few bytes: each grant becomes a chunk, and a segment
-        // carries only so many.
-        if self.send.buffer().room() < wanted.min(self.least_room()) {
-            self.user.wants_room = true;
-            return Err(SocketError::WouldBlock);
-        }
-        let granted = self.send.buffer_mut().reserve(wanted);
-        self.note_room();
-        Ok(granted)
-    }
-
-    /// Appends what was reserved.
-    pub(crate) fn commit_send(&mut self, reserved: usize, data: Bytes) -> Result<(), SocketError> {
-        self.send.buffer_mut().release(reserved);
-        self.check_writable()?;
-        debug_assert!(data.len() <= reserved);
-        let short = data.len() < reserved;
-        self.send.buffer_mut().append(data);
-        if short {
-            self.check_room();
-        }
-        Ok(())
-    }
-
-    /// Appends a copy of a few bytes, as many as there is room for.
-    pub(crate) fn send_small(&mut self, data: &[u8]) -> Result<usize, SocketError> {
-        self.check_writable()?;
-        let granted = self.send.buffer_mut().reserve(data.len().min(SMALL_WRITE));
-        if granted == 0 && !data.is_empty() {
-            self.user.wants_room = true;
-            return Err(SocketError::WouldBlock);
-        }
-        self.send.buffer_mut().release(granted);
-        self.send.buffer_mut().append_small(&data[..granted]);
-        self.note_room();
-        Ok(granted)
-    }
-
-    /// The room with which the connection counts as writable: what a write is never refused.
-    fn least_room(&self) -> usize {
-        self.send.buffer().capacity().clamp(1, SMALL_WRITE)
-    }
-
-    /// After a grant: who waits for readiness without having been turned away is told as well.
-    fn note_room(&mut self) {
-        self.user.wants_room |= self.send.buffer().room() < self.least_room();
-    }
-
-    fn check_writable(&mut self) -> Result<(), SocketError> {
-        if let Some(error) = self.user.error.take() {
-            return Err(error);
-        }
-        match self.state.name() {
-            StateName::SynSent | StateName::SynReceived => Err(SocketError::WouldBlock),
-            _ if self.user.write_shut || !self.state.may_send() => Err(SocketError::BrokenPipe),
-            _ => Ok(()),
-        }
-    }
-
-    /// There may be room again: tells whoever was turned away, once there is enough to be worth it.
-    pub(super) fn check_room(&mut self) {
-        let buffer = self.send.buffer();
-        if self.user.wants_room && buffer.room() >= (buffer.capacity() / 3).max(self.least_room()) {
-            self.user.wants_room = false;
-            self.user.raise(Readiness::WRITABLE);
+    /// What is in the buffers, as Linux's ioctls count it.
+    pub(crate) fn queues(&self) -> Queues {
+        let unread = self.recv.readable();
+        let connecting = matches!(self.state.name(), StateName::SynSent | StateName::SynReceived);
+        Queues {
+            unread,
+            hint: if unread == 0 && self.recv.is_fin_received() { 1 } else { unread },
+            unacknowledged: if connecting { 0 } else { self.send.unacknowledged() },
+            unsent: self.send.unsent(),
+            urgent_left: self.recv.urgent_left(),
         }
     }
 
     /// A FIN follows what was written.
     // Implements: RFC9293 s3.10.4, RFC9293 s3.10.4b
     pub(crate) fn shutdown_send(&mut self, context: &mut Context<'_>) -> Result<(), SocketError> {
-        if !self.state.is_synchronized() && self.state.name() != StateName::SynReceived {
-            return Err(SocketError::NotConnected);
+        match self.state.name() {
+            StateName::Closed => return Err(SocketError::NotConnected),
+            StateName::SynSent => {
+                self.give_up_connecting(context);
+                return Ok(());
+            }
+            _ => {}
         }
         self.user.write_shut = true;
         self.user.raise(Readiness::WRITE_CLOSED | Readiness::WRITABLE);
@@ -311,10 +227,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads give the end of the stream from now on. The peer is not told (as on Linux).
-    pub(crate) fn shutdown_receive(&mut self) -> Result<(), SocketError> {
-        if !self.state.is_synchronized() {
-            return Err(SocketError::NotConnected);
+    /// Shut before it was open: Linux ends the attempt, and the call succeeds.
+    fn give_up_connecting(&mut self, context: &mut Context<'_>) {
+        self.fail(context, CloseReason::Aborted, SocketError::ConnectionReset);
+    }
+
+    /// Reads give what is there and then the end of the stream. The peer is not told (as on Linux).
+    pub(crate) fn shutdown_receive(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Result<(), SocketError> {
+        match self.state.name() {
+            StateName::Closed => return Err(SocketError::NotConnected),
+            StateName::SynSent => {
+                self.give_up_connecting(context);
+                return Ok(());
+            }
+            _ => {}
         }
         self.user.read_shut = true;
         self.user.raise(Readiness::READABLE | Readiness::READ_CLOSED);
@@ -337,13 +266,26 @@ impl Connection {
                 self.owed.reset = Some(Reset::Active);
                 self.end(context, CloseReason::Aborted);
             }
-            _ if self.user.options.zero_linger => self.abort(context),
+            _ if self.user.options.linger == Some(Duration::ZERO) => {
+                context.counters.abort_on_data += 1;
+                self.abort(context);
+            }
             _ => {
                 let _ = self.shutdown_send(context);
                 self.timers.stop(TimerKind::KeepAlive);
-                self.check_fin_wait_2(now, context);
+                self.check_fin_wait_2(now, context, Reset::Active);
             }
         }
+    }
+
+    /// Whether a blocking close would still wait (Linux's `sk_stream_wait_close`).
+    pub(crate) fn is_lingering(&self) -> bool {
+        let undelivered = matches!(
+            self.state.name(),
+            StateName::FinWait1 | StateName::Closing | StateName::LastAck
+        );
+        let patient = self.user.options.linger.is_some_and(|time| !time.is_zero());
+        !self.user.attached && undelivered && patient
     }
 
     /// Resets the connection. RFC 9293 sends no reset in CLOSING and LAST-ACK; as on Linux one goes
@@ -374,14 +316,32 @@ impl Connection {
         self.end(context, reason);
     }
 
-    /// An orphan does not wait for ever for the peer's FIN.
+    /// An orphan does not wait for ever for the peer's FIN, or, with TCP_LINGER2 below zero, not at
+    /// all: then `reset` tells the peer.
     // Implements: H-40, H-45
-    pub(super) fn check_fin_wait_2(&mut self, now: Instant, context: &Context<'_>) {
-        if self.state.name() == StateName::FinWait2
-            && !self.user.attached
-            && !self.timers.is_armed(TimerKind::FinWait2)
+    pub(super) fn check_fin_wait_2(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        reset: Reset,
+    ) {
+        if self.state.name() != StateName::FinWait2
+            || self.user.attached
+            || self.timers.is_armed(TimerKind::FinWait2)
         {
-            self.timers.arm(TimerKind::FinWait2, now + context.config.tcp_fin_timeout);
+            return;
+        }
+        match self.user.options.fin_timeout(context.config) {
+            Some(time) => {
+                // Not less than a lost FIN takes to come again, twice.
+                let least = self.rtt.rto() * 7 / 2;
+                self.timers.arm(TimerKind::FinWait2, now + time.max(least));
+            }
+            None => {
+                context.counters.abort_on_linger += 1;
+                self.owed.reset = Some(reset);
+                self.end(context, CloseReason::Aborted);
+            }
         }
     }
 }

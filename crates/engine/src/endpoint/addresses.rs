@@ -101,7 +101,9 @@ impl Addresses {
         let mut family =
             self.own.iter().filter(|prefix| prefix.address.is_ipv4() == remote.is_ipv4());
         let on_link = family.clone().filter(|prefix| prefix.contains(remote));
+        // Of equal prefixes the first, as Linux takes the primary address; `max_by_key` gives the last.
         on_link
+            .rev()
             .max_by_key(|prefix| prefix.len)
             .or_else(|| family.next())
             .map(|prefix| prefix.address)
@@ -128,6 +130,7 @@ mod tests {
     fn addresses() -> Addresses {
         let mut addresses = Addresses::default();
         addresses.add_address(ip("10.0.0.1"), 24).unwrap();
+        addresses.add_address(ip("10.0.0.2"), 24).unwrap();
         addresses.add_address(ip("192.0.2.9"), 16).unwrap();
         addresses.add_address(ip("2001:db8::1"), 64).unwrap();
         addresses.add_route(ip("198.51.100.0"), 24).unwrap();
@@ -136,7 +139,7 @@ mod tests {
 
     // Shows: 9293 MUST-44
     #[test]
-    fn the_source_is_the_address_on_the_destinations_link_else_the_first() {
+    fn the_source_is_the_first_address_on_the_destinations_link_else_the_first_of_all() {
         let addresses = addresses();
         for (remote, source) in [
             ("10.0.0.77", Ok("10.0.0.1")),

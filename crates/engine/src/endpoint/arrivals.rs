@@ -117,6 +117,11 @@ impl Endpoint {
         let Some(record) = self.half_open.get_mut(index as usize) else { return };
         let text_len = arrival.payload.len();
         match record.judge(now, &arrival.segment, text_len) {
+            syn_received::Disposition::Complete
+                if record.defers(arrival.segment.sequence_len(text_len)) =>
+            {
+                self.counters.defer_accept_drops += 1;
+            }
             syn_received::Disposition::Complete => self.complete(now, index, arrival),
             syn_received::Disposition::AnswerAgain | syn_received::Disposition::Challenge
                 if !record.may_answer(now, &self.config) =>
@@ -124,11 +129,11 @@ impl Endpoint {
                 self.counters.ack_skipped_syn_recv += 1;
             }
             syn_received::Disposition::AnswerAgain => {
-                let answer = record.answer(now, &self.config, self.mtu);
+                let answer = record.answer(now, &self.config);
                 self.answer(answer);
             }
             syn_received::Disposition::Challenge => {
-                let challenge = record.challenge(now, &self.config);
+                let challenge = record.challenge(now);
                 self.answer(challenge);
             }
             syn_received::Disposition::Forget => {
@@ -281,9 +286,10 @@ impl Endpoint {
             segment: &arrival.segment,
             iss: iss.unwrap_or_else(|| self.secrets.initial_sequence_number(now, &tuple)),
             timestamp_offset: self.secrets.timestamp_offset(&tuple),
+            options: &listener.options,
         };
         let mut record = SynReceived::new(now, &self.config, self.mtu, id, &syn);
-        let answer = record.answer(now, &self.config, self.mtu);
+        let answer = record.answer(now, &self.config);
         let deadline = record.deadline(&self.config);
         let index = self.half_open.insert(record) as u32;
         self.half_open[index as usize].timer =

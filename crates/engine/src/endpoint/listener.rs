@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use core::net::SocketAddr;
 
-use crate::connection::user::SocketOptions;
+use crate::connection::options::SocketOptions;
 use crate::event::ConnectionId;
 
 /// A listener.

@@ -41,7 +41,7 @@ use self::syn_received::SynReceived;
 use self::table::{FourTuple, Table};
 use self::time_wait::TimeWait;
 use crate::chunks::Chunks;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::connection::{Connection, Context};
 use crate::counters::Counters;
 use crate::error::SocketError;
@@ -200,6 +200,18 @@ impl Endpoint {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Changes the settings, as `sysctl` does on a host that runs. What was decided by the old ones
+    /// (a connection's options, a timer that is armed) stays decided.
+    ///
+    /// # Errors
+    ///
+    /// What [`validate`](Config::validate) finds; nothing is changed then.
+    pub fn set_config(&mut self, config: Config) -> Result<(), ConfigError> {
+        config.validate()?;
+        self.config = config;
+        Ok(())
     }
 
     /// What was counted.

@@ -7,7 +7,7 @@ use super::Endpoint;
 use super::addresses::is_loopback;
 use super::listener::Listener;
 use super::table::{Entry, FourTuple};
-use crate::connection::user::SocketOptions;
+use crate::connection::options::SocketOptions;
 use crate::connection::{Connection, Context};
 use crate::error::SocketError;
 use crate::event::{ConnectionId, ListenerId};

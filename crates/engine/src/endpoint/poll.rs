@@ -2,6 +2,7 @@
 
 use towpath_wire::Protocol;
 
+use super::syn_received::Overdue;
 use super::table::FourTuple;
 use super::{Arrival, ArrivalSource, Endpoint, Timed};
 use crate::event::{ConnectionId, Event};
@@ -201,14 +202,16 @@ impl Endpoint {
             return;
         }
         self.counters.timeouts += 1;
-        if !record.on_timeout(&self.config) {
+        let overdue = record.on_timeout(now, &self.config);
+        if overdue == Overdue::Forget {
             self.counters.attempt_fails += 1;
             self.remove_half_open(index);
             return;
         }
-        let answer = record.answer(now, &self.config, self.mtu);
+        let answer = (overdue == Overdue::AnswerAgain).then(|| record.answer(now, &self.config));
         let deadline = record.deadline(&self.config);
         record.timer = Some(self.wheel.insert(Timed::SynReceived(index), deadline));
+        let Some(answer) = answer else { return };
         self.counters.retrans_segs += 1;
         self.answer(answer);
     }

@@ -129,7 +129,7 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    // Shows: H-51
+    // Shows: H-51, RFC6056 s3.3
     #[test]
     fn ports_stay_in_their_range_and_differ_by_destination() {
         let mut secrets = Secrets::from_seed([3; 32]);

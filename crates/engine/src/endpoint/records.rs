@@ -32,6 +32,7 @@ impl Endpoint {
 
     /// After a connection has said all it had to say: its timer, its place in the table, its end.
     pub(super) fn settle(&mut self, now: Instant, id: ConnectionId) {
+        self.tell_news(id);
         let Ok(slot) = self.slot(id) else { return };
         if slot.on_wire && slot.connection.state() == StateName::TimeWait {
             self.move_to_time_wait(now, id);

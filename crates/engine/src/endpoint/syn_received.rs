@@ -10,10 +10,12 @@ use super::table::FourTuple;
 use crate::chunks::Chunks;
 use crate::config::Config;
 use crate::connection::emit;
-use crate::connection::negotiate::{self, Agreed, Handshake};
+use crate::connection::negotiate::{self, Agreed, Handshake, Offer};
+use crate::connection::options::SocketOptions;
 use crate::event::ListenerId;
 use crate::instant::Instant;
 use crate::output::Transmit;
+use crate::recv::room::Room;
 use crate::rtt::{INITIAL_RTO, backed_off};
 use crate::timestamps::{self, Timestamps};
 use crate::wheel::TimerId;
@@ -36,8 +38,25 @@ pub(crate) struct SynReceived {
     timeouts: u32,
     /// SYN-ACKs sent, for whatever reason.
     answers: u32,
-    /// The window that the SYN-ACK offered.
-    window: u16,
+    /// What the SYN-ACK offered.
+    offer: Offer,
+    ttl: u8,
+    dscp: u8,
+    /// While so many time-outs have not passed, a bare ACK does not complete the handshake.
+    defer: u8,
+    /// That ACK came.
+    acknowledged: bool,
+}
+
+/// What a time-out of a SYN-ACK asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Overdue {
+    /// Send it again.
+    AnswerAgain,
+    /// The peer has it: wait for its data.
+    Wait,
+    /// Forget the peer.
+    Forget,
 }
 
 /// What a segment for a half-open connection asks for.
@@ -64,6 +83,8 @@ pub(crate) struct Syn<'a> {
     pub(crate) segment: &'a Segment,
     pub(crate) iss: SeqNumber,
     pub(crate) timestamp_offset: u32,
+    /// The listener's.
+    pub(crate) options: &'a SocketOptions,
 }
 
 impl SynReceived {
@@ -75,21 +96,29 @@ impl SynReceived {
         listener: ListenerId,
         syn: &Syn<'_>,
     ) -> SynReceived {
-        let mss = crate::send::mss::advertised(syn.tuple.remote_ip, mtu);
+        let options = syn.options;
+        let agreed = Agreed::new(config, &syn.segment.options);
+        let mss = options.advertised_mss(syn.tuple.remote_ip, mtu);
+        let room = Room::new(config, options);
+        let window = negotiate::receive_window(config, &room, mss, agreed.timestamp.is_some());
         SynReceived {
             tuple: syn.tuple,
             listener,
             timer: None,
             iss: syn.iss,
             irs: syn.segment.seq,
-            agreed: Agreed::new(config, &syn.segment.options),
+            agreed,
             timestamp_offset: syn.timestamp_offset,
             created_at: now,
             last_answer: now,
             last_challenge: None,
             timeouts: 0,
             answers: 0,
-            window: negotiate::receive_window(config, mss).syn_field(),
+            offer: Offer::new(mss, &window),
+            ttl: options.ttl.unwrap_or(config.ip_default_ttl),
+            dscp: options.dscp(),
+            defer: u8::try_from(options.deferring_timeouts(config)).unwrap_or(u8::MAX),
+            acknowledged: false,
         }
     }
 
@@ -103,14 +132,29 @@ impl SynReceived {
         self.last_answer + backed_off(INITIAL_RTO, self.timeouts, config.rto_max)
     }
 
-    /// Nothing answered in time: whether to send the SYN-ACK again.
+    /// Nothing answered in time, or nothing that completes the handshake.
     // Implements: H-26
-    pub(crate) fn on_timeout(&mut self, config: &Config) -> bool {
-        if self.timeouts >= config.tcp_synack_retries {
-            return false;
+    pub(crate) fn on_timeout(&mut self, now: Instant, config: &Config) -> Overdue {
+        let deferred = self.acknowledged && self.timeouts < u32::from(self.defer);
+        if self.timeouts >= config.tcp_synack_retries && !deferred {
+            return Overdue::Forget;
         }
+        // The last time-out asks the peer for another ACK, which will count.
+        let waits = self.acknowledged && self.timeouts + 1 < u32::from(self.defer);
         self.timeouts += 1;
-        true
+        if waits {
+            self.last_answer = now;
+            return Overdue::Wait;
+        }
+        Overdue::AnswerAgain
+    }
+
+    /// Whether this final ACK, which carries `len` sequence numbers, is put off until data comes
+    /// (Linux's TCP_DEFER_ACCEPT).
+    pub(crate) fn defers(&mut self, len: u32) -> bool {
+        let defers = len == 0 && self.timeouts < u32::from(self.defer);
+        self.acknowledged |= defers;
+        defers
     }
 
     /// Judges a segment (RFC 9293 section 3.10.7.4 for a passive SYN-RECEIVED, RFC 5961).
@@ -125,7 +169,7 @@ impl SynReceived {
             let same = segment.seq == self.irs;
             return if same { Disposition::AnswerAgain } else { Disposition::Challenge };
         }
-        let end = nxt + u32::from(self.window);
+        let end = nxt + u32::from(self.offer.window);
         let len = segment.sequence_len(text_len);
         let inside =
             segment.seq.within(nxt, end) || len > 0 && (segment.seq + (len - 1)).within(nxt, end);
@@ -187,7 +231,7 @@ impl SynReceived {
     }
 
     /// The SYN-ACK.
-    pub(crate) fn answer(&mut self, now: Instant, config: &Config, mtu: usize) -> Transmit {
+    pub(crate) fn answer(&mut self, now: Instant, config: &Config) -> Transmit {
         self.last_answer = now;
         self.answers = self.answers.saturating_add(1);
         let timestamp = timestamps::clock(now, self.timestamp_offset);
@@ -197,24 +241,23 @@ impl SynReceived {
             seq: self.iss,
             ack: self.irs + 1,
             flags: Flags::SYN | Flags::ACK,
-            window: self.window,
+            window: self.offer.window,
             urgent: 0,
-            options: self.agreed.syn_ack_options(config, &self.tuple, mtu, timestamp),
+            options: self.agreed.syn_ack_options(config, &self.offer, timestamp),
         };
-        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+        self.packet(segment)
     }
 
     /// An ACK that says where we stand.
-    pub(crate) fn challenge(&self, now: Instant, config: &Config) -> Transmit {
+    pub(crate) fn challenge(&self, now: Instant) -> Transmit {
         let timestamps = self.agreed.timestamp.map(|echo| towpath_wire::tcp::Timestamps {
             value: timestamps::clock(now, self.timestamp_offset),
             echo,
         });
-        let scale = negotiate::receive_window(config, 1460).scale();
         let window = match self.agreed.window_scale {
             // Rounded up: the edge that the SYN-ACK offered does not move left.
-            Some(_) => self.window.div_ceil(1 << scale.shift().min(15)),
-            None => self.window,
+            Some(_) => self.offer.window.div_ceil(1 << self.offer.shift.min(15)),
+            None => self.offer.window,
         };
         let segment = Segment {
             src_port: self.tuple.local_port,
@@ -226,7 +269,13 @@ impl SynReceived {
             urgent: 0,
             options: towpath_wire::tcp::Options { timestamps, ..Default::default() },
         };
-        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+        self.packet(segment)
+    }
+
+    fn packet(&self, segment: Segment) -> Transmit {
+        let mut transmit = emit::packet(&self.tuple, self.ttl, segment, Chunks::new());
+        transmit.ip.dscp = self.dscp;
+        transmit
     }
 }
 

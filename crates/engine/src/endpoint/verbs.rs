@@ -7,12 +7,15 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::table::Entry;
 use crate::chunks::Chunks;
+use crate::connection::adjust::QuickAck;
+use crate::connection::options::SocketOptions;
 use crate::connection::state::StateName;
-use crate::connection::user::SocketOptions;
+use crate::connection::user::Queues;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ConnectionId, ListenerId, Readiness};
 use crate::info::TcpInfo;
 use crate::instant::Instant;
+use crate::send::marks::SendFlags;
 
 impl Endpoint {
     /// The address that a listener listens on, with the port that was chosen.
@@ -44,6 +47,13 @@ impl Endpoint {
         Err(SocketError::WouldBlock)
     }
 
+    /// Whether [`accept`](Endpoint::accept) has a connection to give. False for an id that names
+    /// nothing.
+    pub fn is_acceptable(&self, id: ListenerId) -> bool {
+        self.listener(id)
+            .is_ok_and(|listener| listener.ready.iter().any(|waiting| self.slot(*waiting).is_ok()))
+    }
+
     /// Stops listening. Connections that nobody accepted are reset, half-open ones forgotten.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         if self.listener(id).is_err() {
@@ -71,7 +81,7 @@ impl Endpoint {
     /// that follows says why.
     pub fn readiness(&self, id: ConnectionId) -> Readiness {
         match self.slot(id) {
-            Ok(slot) => slot.connection.readiness(),
+            Ok(slot) => slot.connection.readiness(&self.config),
             Err(_) => {
                 Readiness::READABLE
                     | Readiness::WRITABLE
@@ -91,7 +101,7 @@ impl Endpoint {
     /// `WouldBlock` without room, `BrokenPipe` once the direction is shut, the pending error once.
     pub fn reserve_send(&mut self, id: ConnectionId, wanted: usize) -> Result<usize, SocketError> {
         self.slot(id)?;
-        self.connections[id.index as usize].connection.reserve_send(wanted)
+        self.connections[id.index as usize].connection.reserve_send(&self.config, wanted)
     }
 
     /// Appends at most `reserved` bytes and gives the charge back.
@@ -101,8 +111,11 @@ impl Endpoint {
         id: ConnectionId,
         reserved: usize,
         data: Bytes,
+        flags: SendFlags,
     ) -> Result<(), SocketError> {
-        self.with_connection(id, |connection, _| connection.commit_send(reserved, data))?
+        self.with_connection(id, |connection, context| {
+            connection.commit_send(context, reserved, data, flags)
+        })?
     }
 
     /// Appends a copy of at most 512 bytes: as many as there is room for.
@@ -111,8 +124,11 @@ impl Endpoint {
         _now: Instant,
         id: ConnectionId,
         data: &[u8],
+        flags: SendFlags,
     ) -> Result<usize, SocketError> {
-        self.with_connection(id, |connection, _| connection.send_small(data))?
+        self.with_connection(id, |connection, context| {
+            connection.send_small(context.config, data, flags)
+        })?
     }
 
     /// Takes up to `max` bytes that arrived; none at the end of the stream.
@@ -135,14 +151,19 @@ impl Endpoint {
         self.connections[id.index as usize].connection.peek(max)
     }
 
+    /// What the buffers of a connection hold.
+    pub fn queues(&self, id: ConnectionId) -> Result<Queues, SocketError> {
+        Ok(self.slot(id)?.connection.queues())
+    }
+
     /// Sends a FIN after what was written.
     pub fn shutdown_send(&mut self, _now: Instant, id: ConnectionId) -> Result<(), SocketError> {
         self.with_connection(id, |connection, context| connection.shutdown_send(context))?
     }
 
-    /// Makes reads return the end of the stream.
+    /// Makes reads return the end of the stream once they have taken what is there.
     pub fn shutdown_receive(&mut self, _now: Instant, id: ConnectionId) -> Result<(), SocketError> {
-        self.with_connection(id, |connection, _| connection.shutdown_receive())?
+        self.with_connection(id, |connection, context| connection.shutdown_receive(context))?
     }
 
     /// The application lets go of a connection, as `close(2)`: what was written is still delivered
@@ -177,7 +198,34 @@ impl Endpoint {
         })
     }
 
-    /// SO_ERROR: the pending error, which is thereby cleared.
+    /// TCP_QUICKACK, as a call: with [`On`](QuickAck::On) an ACK that waits goes now.
+    pub fn set_quick_ack(
+        &mut self,
+        _now: Instant,
+        id: ConnectionId,
+        wish: QuickAck,
+    ) -> Result<(), SocketError> {
+        self.with_connection(id, |connection, _| connection.set_quick_ack(wish))
+    }
+
+    /// Whether a blocking close still waits: the application has closed with a positive
+    /// [`linger`](SocketOptions::linger), and not everything is acknowledged. Whoever blocks asks
+    /// again after each poll, and no longer than the linger time; what is left is delivered in any
+    /// case, as without linger.
+    pub fn is_lingering(&self, id: ConnectionId) -> bool {
+        self.slot(id).is_ok_and(|slot| slot.connection.is_lingering())
+    }
+
+    /// What `connect(2)` gives when it is called again for this connection: `AlreadyConnecting`
+    /// during the handshake, success once after it, `IsConnected` from then on; the reason of the
+    /// failure, once, if it failed.
+    pub fn connect_again(&mut self, id: ConnectionId) -> Result<(), SocketError> {
+        self.slot(id)?;
+        self.connections[id.index as usize].connection.connect_again()
+    }
+
+    /// SO_ERROR: the pending error, else the last soft one that the path reported; it is thereby
+    /// cleared.
     pub fn take_error(&mut self, id: ConnectionId) -> Option<SocketError> {
         self.slot(id).ok()?;
         self.connections[id.index as usize].connection.take_error()

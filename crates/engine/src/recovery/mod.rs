@@ -69,13 +69,13 @@ pub(crate) struct Recovery {
     timeouts: u32,
     /// When the oldest outstanding range was first sent again by the timer.
     first_timeout_at: Option<Instant>,
-    /// The congestion window held something back since the last acknowledgment.
-    window_limited: bool,
     last_sent_at: Option<Instant>,
     /// What the first duplicates let out (RFC 3042): not part of FlightSize.
     limited_transmit: u64,
     /// The next segment that is missing goes without asking the congestion window.
     at_once: bool,
+    /// Duplicates that the peer reported (RFC 2883).
+    dsacks: u64,
 }
 
 impl Recovery {
@@ -90,10 +90,10 @@ impl Recovery {
             recover: iss,
             timeouts: 0,
             first_timeout_at: None,
-            window_limited: false,
             last_sent_at: None,
             limited_transmit: 0,
             at_once: false,
+            dsacks: 0,
         }
     }
 
@@ -107,6 +107,26 @@ impl Recovery {
 
     pub(crate) fn flight(&self) -> &InFlight {
         &self.flight
+    }
+
+    /// Segments that the peer has, as it told; the SYN is one.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.flight.delivered() + 1
+    }
+
+    /// Duplicates that the peer reported.
+    pub(crate) fn dsacks(&self) -> u64 {
+        self.dsacks
+    }
+
+    /// How many duplicates make a loss.
+    pub(crate) fn reordering(&self) -> u32 {
+        DUP_THRESHOLD
+    }
+
+    /// Whether the peer told of something beyond a hole, or seems to.
+    pub(crate) fn is_disordered(&self) -> bool {
+        self.duplicates > 0 || self.flight.sacked() > 0
     }
 
     /// What may be taken to be in the network, in bytes.
@@ -125,15 +145,6 @@ impl Recovery {
     /// flight (RFC 5681 section 3.2 step 3, RFC 6582 section 3.2 step 3B).
     pub(crate) fn room_again(&self, window: u64) -> u64 {
         if self.at_once { u64::MAX } else { self.room(window) }
-    }
-
-    /// Sending was held back by the congestion window.
-    pub(crate) fn on_window_limited(&mut self) {
-        self.window_limited = true;
-    }
-
-    pub(crate) fn take_window_limited(&mut self) -> bool {
-        std::mem::take(&mut self.window_limited)
     }
 
     pub(crate) fn timeouts(&self) -> u32 {
@@ -255,6 +266,7 @@ impl Recovery {
                     first.left.at_or_after(second.left) && first.right.at_or_before(second.right)
                 }))
         {
+            self.dsacks += 1;
             blocks = rest;
         }
         blocks.iter().map(|block| self.flight.on_sack(*block)).sum()

@@ -49,7 +49,7 @@ pub(crate) struct AckPolicy {
     now: bool,
     /// Something in order is not acknowledged yet.
     pending: bool,
-    /// What was pending had PSH, once or twice.
+    /// What was pending ended a write of the peer, once or twice: it had PSH or was small.
     pushed: u8,
     delay: Duration,
     quick: u32,
@@ -91,7 +91,7 @@ impl AckPolicy {
                 if gap <= DELAY_MIN / 2 {
                     self.delay = self.delay / 2 + DELAY_MIN / 2;
                 } else if gap < self.delay {
-                    self.delay = (self.delay / 2 + gap).min(rto);
+                    self.delay = (self.delay / 2 + gap).min(rto).min(DELAY_MAX);
                 } else if gap > rto {
                     // The sender paused: it may be in slow start again.
                     self.be_quick(window_segments);
@@ -101,26 +101,69 @@ impl AckPolicy {
         self.last_data_received = Some(now);
     }
 
-    /// Decides about an ACK for data in order. `more_than_one` says that more than one full segment
-    /// is unacknowledged and the window can grow with the ACK; `hole` that data waits behind one.
+    /// A segment in order ended a write of the peer, as far as can be seen: it may wait for an answer
+    /// before it sends more.
+    pub(crate) fn on_pushed(&mut self) {
+        self.pushed = self.pushed.saturating_add(1);
+    }
+
+    /// As `on_pushed`, but only the first of such segments says something new: full ones end many
+    /// writes.
+    pub(crate) fn on_pushed_once(&mut self) {
+        self.pushed = self.pushed.max(1);
+    }
+
+    /// The peer's FIN is in order: what the application still has to say to it can carry the ACK.
+    pub(crate) fn on_fin(&mut self) {
+        self.pending = true;
+        self.interactive = true;
+    }
+
+    /// The application answers what it reads, or says that it does (Linux's pingpong mode).
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.interactive
+    }
+
+    pub(crate) fn set_interactive(&mut self, interactive: bool) {
+        self.interactive = interactive;
+    }
+
+    /// The delay that the next ACK would have, if nothing hurries it (Linux's `ato`).
+    pub(crate) fn delay(&self) -> Duration {
+        self.delay
+    }
+
+    /// Whether something in order is not acknowledged yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending
+    }
+
+    /// Decides about an ACK for what is in order. `more_than_one` says that more than one full
+    /// segment is unacknowledged and the window can grow with the ACK; `filled_hole` that data waited
+    /// behind one; `pending` is when the ACK is due that is delayed already.
     // Implements: 9293 SHLD-18, 9293 SHLD-19, 9293 MUST-40, RFC5681 s4.2b
     pub(crate) fn decide(
         &mut self,
         now: Instant,
         more_than_one: bool,
         filled_hole: bool,
-        push: bool,
+        pending: Option<Instant>,
         srtt: Option<Duration>,
     ) -> Owes {
         self.pending = true;
-        if push {
-            self.pushed = self.pushed.saturating_add(1);
-        }
-        if more_than_one || filled_hole || self.is_quick() {
+        let delay = self.delay_now(srtt);
+        if delay.is_zero() {
+            // Nothing was ever received: a FIN alone.
             self.now = true;
             return Owes::Now;
         }
-        Owes::By(now + self.delay_now(srtt))
+        // A timer that is about to fire is not worth the wait.
+        let about_to_fire = pending.is_some_and(|deadline| deadline <= now + delay / 4);
+        if more_than_one || filled_hole || self.is_quick() || about_to_fire {
+            self.now = true;
+            return Owes::Now;
+        }
+        Owes::By(now + delay)
     }
 
     /// An out-of-order segment or a duplicate owes an ACK of its own, with these blocks; beyond a
@@ -169,6 +212,16 @@ impl AckPolicy {
         self.quick = self.quick.max(wanted);
     }
 
+    /// The window offered grows: the sender should hear of it with the next ACK already.
+    pub(crate) fn on_window_growth(&mut self) {
+        self.quick |= 1;
+    }
+
+    /// The buffer fills: ACKs that only open the window by a little help nobody.
+    pub(crate) fn stop_quick(&mut self) {
+        self.quick = 0;
+    }
+
     /// As `be_quick`, and the conversation is no longer taken for question and answer.
     pub(crate) fn enter_quick_mode(&mut self, window_segments: u32) {
         self.be_quick(window_segments);
@@ -188,7 +241,7 @@ impl AckPolicy {
             self.interactive = false;
             self.delay = DELAY_MIN;
         } else {
-            self.delay = (self.delay * 2).min(rto);
+            self.delay = (self.delay * 2).min(rto).min(DELAY_MAX);
         }
         self.now = true;
     }
@@ -258,7 +311,7 @@ mod tests {
 
     fn arrive(policy: &mut AckPolicy, millis: u64) -> Owes {
         policy.on_data(at(millis), RTO, 40);
-        policy.decide(at(millis), false, false, false, None)
+        policy.decide(at(millis), false, false, None, None)
     }
 
     // Shows: 9293 SHLD-18, 9293 MUST-40
@@ -277,7 +330,7 @@ mod tests {
     fn more_than_one_full_segment_is_acknowledged_at_once() {
         let mut policy = AckPolicy::new(44);
         policy.on_data(at(0), RTO, 1);
-        assert_eq!(policy.decide(at(0), true, false, false, None), Owes::Now);
+        assert_eq!(policy.decide(at(0), true, false, None, None), Owes::Now);
         assert!(policy.is_due());
     }
 

@@ -54,7 +54,7 @@ impl RecvSpace {
     pub(crate) fn on_text(&mut self, now: Instant, text: Text, around: Surroundings) -> Received {
         let Text { seq, payload, fin, push, segment_len } = text;
         let len = payload.len() as u64;
-        self.measure(segment_len.min(payload.len() as u32));
+        self.measure(segment_len.min(payload.len() as u32), push, fin);
         let next = self.assembler.next();
         let signed = i64::from(seq.signed_distance_from(self.seq(next)));
         let below = signed.min(0).unsigned_abs();
@@ -85,7 +85,6 @@ impl RecvSpace {
             && let Some(from) = next.checked_sub(below)
         {
             self.sack.on_duplicate(from, (from + len).min(next));
-            self.policy.enter_quick_mode(self.window_segments());
         }
         if fin {
             self.fin_at = Some(end);
@@ -110,24 +109,25 @@ impl RecvSpace {
         if readable > 0 {
             self.policy.on_advance();
             let held = self.held();
-            self.window.on_in_order(segment_len.max(1).min(len as u32), held);
+            if self.window.on_in_order(segment_len.max(1).min(len as u32), held) {
+                self.policy.on_window_growth();
+            }
             self.tune.on_arrival(now, self.assembler.next(), self.wnd());
             self.policy.on_data(now, around.rto, self.window_segments());
         }
         let fin_now = self.fin_at == Some(self.assembler.next()) && !self.fin_received;
         if fin_now {
             self.fin_received = true;
-            // RFC 9293: acknowledge it. Nothing more will come that an ACK could wait for.
-            self.policy.owe_now();
+            self.policy.on_fin();
+            // All has arrived, and what repeats it says nothing that its sender could use.
+            self.sack.finish();
+            if edge == next {
+                // The window is closed: its sender may take the FIN for a probe and wait.
+                self.policy.owe_now();
+            }
         }
-        let owes = self.policy.decide(
-            now,
-            self.is_more_than_one_unacknowledged(),
-            had_hole,
-            push,
-            around.srtt,
-        );
-        let owes = if fin_now { Owes::Now } else { owes };
+        let more_than_one = self.is_more_than_one_unacknowledged();
+        let owes = self.policy.decide(now, more_than_one, had_hole, around.ack_due, around.srtt);
         Received { readable, fin: fin_now, owes, verdict: Verdict::InOrder }
     }
 

@@ -9,7 +9,9 @@ pub(crate) mod ack_policy;
 pub(crate) mod assembler;
 pub(crate) mod autotune;
 mod intake;
+pub(crate) mod room;
 pub(crate) mod sack;
+mod urgent;
 pub(crate) mod window;
 
 use core::time::Duration;
@@ -21,7 +23,9 @@ use self::ack_policy::AckPolicy;
 use self::assembler::Assembler;
 use self::autotune::AutoTune;
 pub(crate) use self::intake::{Text, Verdict};
+use self::room::Room;
 use self::sack::{Block, SackReporter};
+use self::urgent::UrgentMark;
 use self::window::ReceiveWindow;
 use crate::chunks::Chunks;
 use crate::config::Config;
@@ -30,6 +34,12 @@ use crate::instant::Instant;
 
 /// Linux's TCP_MSS_DEFAULT: the first guess at the size of arriving segments.
 const RCV_MSS_GUESS: u32 = 536;
+/// Linux's TCP_MIN_MSS: the smallest segment that can be a full one.
+const LEAST_RCV_MSS: u32 = 88;
+
+/// Segments that a sender's first round trip brings (RFC 6928): an application that takes more in one
+/// wants a larger buffer.
+const FIRST_ROUND: u64 = 10;
 
 /// How a segment's numbers lie to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +57,8 @@ pub(crate) enum Placement {
 pub(crate) struct Surroundings {
     pub(crate) rto: Duration,
     pub(crate) srtt: Option<Duration>,
+    /// When the ACK is due that is delayed already.
+    pub(crate) ack_due: Option<Instant>,
     pub(crate) sack: bool,
     pub(crate) dsack: bool,
 }
@@ -73,41 +85,53 @@ pub(crate) struct RecvSpace {
     fin_received: bool,
     /// The size of the segments that arrive, estimated (Linux's `rcv_mss`).
     rcv_mss: u32,
+    /// The size of the last segment if it was smaller, but may be all that the peer's path carries.
+    last_small_segment: u32,
     advertised_mss: u32,
     max_waiting: usize,
     max_capacity: usize,
+    /// With fewer bytes than this the application is not woken (SO_RCVLOWAT).
+    low_water: usize,
+    scaled: bool,
+    urgent: UrgentMark,
 }
 
 impl RecvSpace {
-    pub(crate) fn new(now: Instant, config: &Config, advertised_mss: u16) -> RecvSpace {
-        // As Linux's default of tcp_adv_win_scale: half of the configured memory is window, the
-        // other half pays for what lies around the payload.
-        let capacity = config.tcp_rmem.default / 2;
-        let window = ReceiveWindow::initial(
-            capacity,
-            config.tcp_rmem.max,
-            advertised_mss,
-            config.tcp_window_scaling,
-        );
+    /// `window` is what our SYN offers.
+    pub(crate) fn new(
+        now: Instant,
+        config: &Config,
+        room: &Room,
+        window: ReceiveWindow,
+        advertised_mss: u16,
+    ) -> RecvSpace {
         RecvSpace {
             irs: SeqNumber::default(),
             assembler: Assembler::default(),
-            tune: AutoTune::new(now, u64::from(window.syn_field())),
+            tune: AutoTune::new(
+                now,
+                u64::from(window.syn_field()).min(u64::from(advertised_mss) * FIRST_ROUND),
+            ),
             window,
             sack: SackReporter::default(),
             policy: AckPolicy::new(config.tcp_comp_sack_nr),
             fin_at: None,
             fin_received: false,
-            rcv_mss: RCV_MSS_GUESS.min(u32::from(advertised_mss)).max(88),
+            rcv_mss: RCV_MSS_GUESS.min(u32::from(advertised_mss)).max(LEAST_RCV_MSS),
+            last_small_segment: 0,
             advertised_mss: u32::from(advertised_mss),
             max_waiting: config.max_out_of_order,
-            max_capacity: config.tcp_rmem.max / 2,
+            max_capacity: room.max_capacity,
+            low_water: 1,
+            scaled: false,
+            urgent: UrgentMark::default(),
         }
     }
 
     /// The peer's initial sequence number is known.
     pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool) {
         self.irs = irs;
+        self.scaled = scaling;
         self.window.on_handshake(irs + 1, scaling);
     }
 
@@ -146,9 +170,42 @@ impl RecvSpace {
         self.rcv_mss
     }
 
+    /// The round-trip time as the receiver sees it.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.tune.rtt()
+    }
+
+    /// What the application takes in a round trip, in bytes.
+    pub(crate) fn space(&self) -> u64 {
+        self.tune.best()
+    }
+
+    /// Both sides scale their windows.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scaled
+    }
+
+    /// The payload of the segments that we ask the peer for, in bytes.
+    pub(crate) fn advertised_mss(&self, timestamps: bool) -> u32 {
+        let options = if timestamps { crate::send::mss::TIMESTAMPS_LEN } else { 0 };
+        self.advertised_mss.saturating_sub(options)
+    }
+
     /// Bytes that can be read.
     pub(crate) fn readable(&self) -> usize {
         self.assembler.readable()
+    }
+
+    /// Whether a reader that waits for the low-water mark is to be woken: so much is there, or the
+    /// window has no room for the rest of it.
+    pub(crate) fn is_readable(&self) -> bool {
+        let readable = self.readable();
+        readable > 0 && (readable >= self.low_water || self.wnd() <= self.rcv_mss)
+    }
+
+    /// SO_RCVLOWAT, at most half of what the largest buffer takes.
+    pub(crate) fn set_low_water(&mut self, bytes: usize) {
+        self.low_water = bytes.clamp(1, self.max_capacity.max(1));
     }
 
     /// Bytes kept, in order or not.
@@ -208,10 +265,12 @@ impl RecvSpace {
 
     /// The application takes up to `max` bytes. Whether an ACK should tell the peer of the room.
     pub(crate) fn read(&mut self, now: Instant, max: usize) -> Chunks {
+        let max = self.urgent.limit(self.read_to(), max);
         let chunks = self.assembler.take(max);
         if chunks.is_empty() {
             return chunks;
         }
+        self.urgent.on_read(self.read_to());
         if let Some(capacity) = self.tune.on_read(now, chunks.len(), self.advertised_mss) {
             self.window.grow_capacity(capacity.min(self.max_capacity));
         }
@@ -226,13 +285,16 @@ impl RecvSpace {
     }
 
     pub(crate) fn peek(&self, max: usize) -> Chunks {
-        self.assembler.peek(max)
+        self.assembler.peek(self.urgent.limit(self.read_to(), max))
     }
 
     /// The fields of an outgoing segment with ACK; what was owed is thereby paid.
     pub(crate) fn acknowledge(&mut self, max_blocks: usize) -> AckFields {
         let nxt = self.nxt();
         let held = self.held();
+        if self.window.is_filling(held) {
+            self.policy.stop_quick();
+        }
         let window = self.window.offer(nxt, held, self.rcv_mss);
         let blocks = match self.policy.take_owed() {
             Some(blocks) => blocks,
@@ -255,16 +317,43 @@ impl RecvSpace {
         self.tune.on_rtt(sample);
     }
 
+    /// The application chose another buffer or clamp.
+    pub(crate) fn set_room(&mut self, room: &Room) {
+        self.max_capacity = room.max_capacity;
+        self.window.set_room(room);
+    }
+
     /// Nobody will read any more.
     pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
         garbage.add_reassembly(self.assembler.clear());
         self.sack.clear();
     }
 
-    fn measure(&mut self, segment_len: u32) {
+    /// Adapts the estimate of the peer's segment size, and notes where one of its writes seems to
+    /// end: in a segment that is less than full, or full and pushed.
+    fn measure(&mut self, segment_len: u32, push: bool, fin: bool) {
+        if segment_len == 0 {
+            return;
+        }
+        let last = core::mem::take(&mut self.last_small_segment);
         if segment_len >= self.rcv_mss {
             self.rcv_mss = segment_len.min(self.advertised_mss.max(RCV_MSS_GUESS));
+            if push {
+                self.policy.on_pushed_once();
+            }
+            return;
         }
+        let may_be_full =
+            segment_len >= RCV_MSS_GUESS || segment_len >= LEAST_RCV_MSS && !push && !fin;
+        if may_be_full {
+            // Two alike, and no write ends there: the peer's segments are of this size.
+            self.last_small_segment = segment_len;
+            if last == segment_len {
+                self.rcv_mss = segment_len;
+                return;
+            }
+        }
+        self.policy.on_pushed();
     }
 
     /// Bytes received since the last ACK.
@@ -275,8 +364,11 @@ impl RecvSpace {
     /// Linux's rule for an ACK at once: more than one full segment, and room to offer more.
     fn is_more_than_one_unacknowledged(&self) -> bool {
         let nxt = self.nxt();
+        // A reader that waits for more will not open the window: the ACK must go without it.
         self.unacknowledged() > self.rcv_mss
-            && self.window.next_offer(nxt, self.held(), self.rcv_mss) >= self.window.remaining(nxt)
+            && (self.readable() < self.low_water
+                || self.window.next_offer(nxt, self.held(), self.rcv_mss)
+                    >= self.window.remaining(nxt))
     }
 
     /// Whether the window that could be offered is at least twice what is left of the last one.
@@ -284,7 +376,7 @@ impl RecvSpace {
     fn window_doubles(&self) -> bool {
         let nxt = self.nxt();
         let remaining = self.window.remaining(nxt);
-        if remaining > self.window.capacity() / 2 {
+        if remaining > self.window.full() / 2 {
             return false;
         }
         let next = self.window.next_offer(nxt, self.held(), self.rcv_mss);
@@ -310,13 +402,22 @@ mod tests {
 
     use super::intake::Received;
     use super::*;
+    use crate::connection::options::SocketOptions;
 
     const IRS: SeqNumber = SeqNumber(u32::MAX - 100);
-    const AROUND: Surroundings =
-        Surroundings { rto: Duration::from_millis(300), srtt: None, sack: true, dsack: true };
+    const AROUND: Surroundings = Surroundings {
+        rto: Duration::from_millis(300),
+        srtt: None,
+        ack_due: None,
+        sack: true,
+        dsack: true,
+    };
 
     fn space() -> RecvSpace {
-        let mut recv = RecvSpace::new(Instant::ZERO, &Config::default(), 1460);
+        let config = Config::default();
+        let room = Room::new(&config, &SocketOptions::default());
+        let window = ReceiveWindow::initial(&room, 1460, true);
+        let mut recv = RecvSpace::new(Instant::ZERO, &config, &room, window, 1460);
         recv.on_handshake(IRS, true);
         recv
     }

@@ -7,6 +7,8 @@
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::WindowScale;
 
+use super::room::Room;
+
 /// The largest window that a SYN can carry.
 const MAX_UNSCALED: u32 = 65_535;
 
@@ -15,6 +17,8 @@ const MAX_UNSCALED: u32 = 65_535;
 pub(crate) struct ReceiveWindow {
     /// Bytes that the buffer takes in all.
     capacity: u32,
+    /// What is never exceeded by an offer: the application's wish, or what the field can say.
+    clamp: u32,
     /// What may be offered for now.
     slow_start: u32,
     /// RCV.WND, as last offered.
@@ -27,22 +31,19 @@ pub(crate) struct ReceiveWindow {
 impl ReceiveWindow {
     /// The window for a SYN: whole segments of the initial buffer, and the scale that the largest
     /// buffer will need.
-    pub(crate) fn initial(
-        capacity: usize,
-        max_capacity: usize,
-        mss: u16,
-        scaling: bool,
-    ) -> ReceiveWindow {
-        let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        let mss = u32::from(mss).max(1);
-        let mut space = capacity;
+    pub(crate) fn initial(room: &Room, mss: u32, scaling: bool) -> ReceiveWindow {
+        let capacity = u32::try_from(room.capacity).unwrap_or(u32::MAX);
+        let mss = mss.max(1);
+        let mut space = capacity.min(room.clamp);
         if space > mss {
             space -= space % mss;
         }
-        let scale = if scaling { scale_for(max_capacity) } else { WindowScale::new(0) };
-        let offered = space.min(MAX_UNSCALED);
+        let scale = if scaling { scale_for(room.describable) } else { WindowScale::new(0) };
+        // What the SYN's field cannot say is offered with the first ACK, where there is a scale.
+        let offered = if scale.shift() == 0 { space.min(MAX_UNSCALED) } else { space };
         ReceiveWindow {
             capacity,
+            clamp: room.clamp.min(MAX_UNSCALED << scale.shift()),
             slow_start: offered,
             offered,
             offered_at: SeqNumber::default(),
@@ -56,7 +57,9 @@ impl ReceiveWindow {
         self.offered_at = rcv_nxt;
         if !scaling {
             self.scale = WindowScale::new(0);
-            self.capacity = self.capacity.min(MAX_UNSCALED);
+            self.clamp = self.clamp.min(MAX_UNSCALED);
+            self.offered = self.offered.min(MAX_UNSCALED);
+            self.slow_start = self.slow_start.min(MAX_UNSCALED);
         }
     }
 
@@ -74,10 +77,6 @@ impl ReceiveWindow {
         self.offered.saturating_sub(rcv_nxt.distance_from(self.offered_at))
     }
 
-    pub(crate) fn capacity(&self) -> u32 {
-        self.capacity
-    }
-
     /// The field of a SYN: never scaled.
     // Implements: RFC7323 s2.2c
     pub(crate) fn syn_field(&self) -> u16 {
@@ -89,9 +88,10 @@ impl ReceiveWindow {
     pub(crate) fn next_offer(&self, rcv_nxt: SeqNumber, held: usize, rcv_mss: u32) -> u32 {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let mut free = self.capacity.saturating_sub(held);
-        let mss = rcv_mss.min(self.capacity).max(1);
+        let full = self.full();
+        let mss = rcv_mss.min(full).max(1);
         let shift = self.scale.shift();
-        if free < self.capacity / 2 {
+        if free < full / 2 {
             free = free >> shift << shift;
             if free < self.capacity >> 4 || free < mss {
                 return 0;
@@ -130,26 +130,63 @@ impl ReceiveWindow {
     }
 
     /// Full segments arrive in order and are not piling up: offer more (Linux's
-    /// `tcp_grow_window`, twice the segment each time).
-    pub(crate) fn on_in_order(&mut self, segment_len: u32, held: usize) {
+    /// `tcp_grow_window`, twice the segment each time). Whether it grew.
+    pub(crate) fn on_in_order(&mut self, segment_len: u32, held: usize) -> bool {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
-        let free = self.capacity.saturating_sub(held);
-        if segment_len >= 128 && self.slow_start < free {
-            self.slow_start = (self.slow_start + 2 * segment_len).min(free);
+        let free = self.capacity.saturating_sub(held).min(self.clamp);
+        let grows = segment_len >= 128 && self.slow_start < free;
+        if grows {
+            self.slow_start = self.slow_start.saturating_add(2 * segment_len).min(free);
         }
+        grows
+    }
+
+    /// Whether more than half of the buffer is taken.
+    pub(crate) fn is_filling(&self, held: usize) -> bool {
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        self.capacity.saturating_sub(held) < self.full() / 2
     }
 
     /// The buffer may hold more from now on.
     pub(crate) fn grow_capacity(&mut self, capacity: usize) {
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        let limit = if self.scale.shift() == 0 { MAX_UNSCALED } else { u32::MAX };
-        self.capacity = self.capacity.max(capacity.min(limit));
+        self.capacity = self.capacity.max(capacity);
+    }
+
+    /// The application chose another buffer or clamp. What was offered stays offered.
+    pub(crate) fn set_room(&mut self, room: &Room) {
+        let (least, most) = (room.capacity, room.max_capacity.max(room.capacity));
+        let capacity = (self.capacity as usize).clamp(least, most);
+        self.capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
+        self.set_clamp(room.clamp);
+    }
+
+    /// The application chose another clamp (RFC 9293 section 3.8.6.2.2 leaves the size open). A
+    /// smaller one takes effect as the window is used up, a larger one at once up to what is offered.
+    pub(crate) fn set_clamp(&mut self, clamp: u32) {
+        let clamp = clamp.min(MAX_UNSCALED << self.scale.shift());
+        self.slow_start = if clamp < self.clamp {
+            self.slow_start.min(clamp)
+        } else {
+            self.slow_start.max(self.offered.min(clamp))
+        };
+        self.clamp = clamp;
+    }
+
+    /// What may be offered for now (Linux's `rcv_ssthresh`), in bytes.
+    pub(crate) fn slow_start(&self) -> u32 {
+        self.slow_start
+    }
+
+    /// The most that will be offered while the buffer stays as it is, in bytes.
+    pub(crate) fn full(&self) -> u32 {
+        self.capacity.min(self.clamp)
     }
 }
 
 /// The least shift that lets the field describe `capacity`.
-fn scale_for(capacity: usize) -> WindowScale {
-    let bits = usize::BITS - capacity.leading_zeros();
+fn scale_for(capacity: u32) -> WindowScale {
+    let bits = u32::BITS - capacity.leading_zeros();
     WindowScale::new(bits.saturating_sub(16).min(14) as u8)
 }
 
@@ -157,22 +194,44 @@ fn scale_for(capacity: usize) -> WindowScale {
 mod tests {
     use super::*;
 
+    fn room(capacity: usize, describable: u32) -> Room {
+        Room { capacity, max_capacity: capacity, describable, clamp: u32::MAX >> 2 }
+    }
+
+    #[test]
+    fn a_clamp_is_never_exceeded_and_a_smaller_one_lets_what_is_offered_be_used_up() {
+        let clamped = Room { clamp: 20_000, ..room(65_536, 20_000) };
+        let mut window = ReceiveWindow::initial(&clamped, 1000, true);
+        assert_eq!((window.syn_field(), window.scale().shift()), (20_000, 0));
+        let start = SeqNumber(7);
+        window.on_handshake(start, true);
+        for _ in 0..100 {
+            window.on_in_order(1000, 0);
+        }
+        assert_eq!(window.next_offer(start, 0, 1000), 20_000);
+        window.set_clamp(5000);
+        assert_eq!(window.remaining(start), 20_000);
+        window.offer(start + 16_000, 0, 1000);
+        assert_eq!(window.remaining(start + 16_000), 5000);
+    }
+
     // Shows: RFC7323 s2.2c
     #[test]
     fn the_syn_offers_whole_segments_and_the_scale_of_the_largest_buffer() {
         for (max, shift) in
             [(65_535, 0), (65_536, 1), (6_291_456, 7), (33_554_432, 10), (1 << 30, 14)]
         {
-            let window = ReceiveWindow::initial(65_536, max, 1460, true);
+            let window = ReceiveWindow::initial(&room(65_536, max), 1460, true);
             assert_eq!((window.syn_field(), window.scale().shift()), (64_240, shift), "{max}");
         }
-        assert_eq!(ReceiveWindow::initial(65_536, 1 << 20, 1460, false).scale().shift(), 0);
+        let unscaled = ReceiveWindow::initial(&room(65_536, 1 << 20), 1460, false);
+        assert_eq!(unscaled.scale().shift(), 0);
     }
 
     // Shows: 9293 MUST-39
     #[test]
     fn a_reader_of_single_bytes_opens_the_window_only_by_a_real_step() {
-        let mut window = ReceiveWindow::initial(60_000, 60_000, 1000, false);
+        let mut window = ReceiveWindow::initial(&room(60_000, 60_000), 1000, false);
         let rcv_nxt = SeqNumber(60_000);
         window.on_handshake(SeqNumber(0), false);
         assert_eq!(window.remaining(rcv_nxt), 0);
@@ -186,10 +245,10 @@ mod tests {
         assert_eq!(offers, [0, 3000, 4000, 5000, 6000]);
     }
 
-    // Shows: 9293 SHLD-14
+    // Shows: 9293 SHLD-14, RFC9293 s3.10.7.4s
     #[test]
     fn the_right_edge_never_moves_left() {
-        let mut window = ReceiveWindow::initial(65_536, 1 << 22, 1000, true);
+        let mut window = ReceiveWindow::initial(&room(65_536, 1 << 22), 1000, true);
         let start = SeqNumber(u32::MAX - 3000);
         window.on_handshake(start, true);
         let mut edge = start + window.remaining(start);

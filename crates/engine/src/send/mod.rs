@@ -6,6 +6,8 @@
 //! be in flight (`congestion`), what was lost (`recovery`), and when timers fire (`connection`).
 
 pub(crate) mod buffer;
+mod hold;
+pub(crate) mod marks;
 pub(crate) mod mss;
 mod plan;
 
@@ -15,6 +17,8 @@ use towpath_wire::SeqNumber;
 use towpath_wire::tcp::WindowScale;
 
 use self::buffer::SendBuffer;
+use self::hold::Hold;
+use self::marks::{Marks, SendFlags, Standing};
 use self::mss::SendMss;
 pub(crate) use self::plan::{Blocked, Plan};
 use crate::chunks::Chunks;
@@ -79,11 +83,12 @@ pub(crate) struct SendSpace {
     buffer: SendBuffer,
     fin: Fin,
     mss: SendMss,
-    nodelay: bool,
+    hold: Hold,
+    marks: Marks,
+    /// Where urgent data ends, until it is acknowledged.
+    urgent: Option<SeqNumber>,
     /// The end of the last segment sent that was less than full (Minshall).
     small_end: SeqNumber,
-    /// The sequence number up to which a segment with PSH was sent.
-    pushed: SeqNumber,
     /// Zero-window probes since the window closed.
     probes: u32,
     /// Of those, since the peer last answered.
@@ -104,9 +109,10 @@ impl SendSpace {
             buffer: SendBuffer::new(capacity),
             fin: Fin::Open,
             mss,
-            nodelay: false,
+            hold: Hold::default(),
+            marks: Marks::default(),
+            urgent: None,
             small_end: iss,
-            pushed: iss + 1,
             probes: 0,
             unanswered: 0,
         }
@@ -155,7 +161,42 @@ impl SendSpace {
         &self.mss
     }
     pub(crate) fn set_nodelay(&mut self, nodelay: bool) {
-        self.nodelay = nodelay;
+        self.hold.set_nodelay(nodelay, self.buffer.end());
+    }
+    pub(crate) fn set_cork(&mut self, cork: bool) {
+        self.hold.set_cork(cork, self.buffer.end());
+    }
+    /// A segment of the peer arrived.
+    pub(crate) fn on_arrival(&mut self) {
+        self.hold.on_progress();
+    }
+
+    /// `len` bytes were appended to the buffer. `congestion_room` is what the congestion window
+    /// leaves.
+    pub(crate) fn on_written(&mut self, len: usize, flags: SendFlags, congestion_room: u64) {
+        let segment = u64::from(self.segment_size());
+        let room = congestion_room.min(u64::from(self.window_room()));
+        let sent_to = self.offset_of_next();
+        let standing = Standing {
+            segment,
+            max_window: u64::from(self.max_wnd),
+            sent_to,
+            may_go_to: sent_to + room / segment.max(1) * segment,
+        };
+        let end = self.buffer.end();
+        self.marks.on_write(end - len as u64, len as u64, flags, standing);
+        self.hold.on_write(flags.more);
+        if flags.urgent && len > 0 {
+            // Implements: 9293 MUST-62, 9293 MUST-30, 9293 MUST-31
+            self.urgent = Some(self.nxt + self.unsent() as u32);
+        }
+    }
+
+    /// The URG flag's pointer for a segment at `seq`, if it has to point at urgent data.
+    pub(crate) fn urgent_pointer(&self, seq: SeqNumber) -> Option<u16> {
+        let end = self.urgent.filter(|end| seq.before(*end))?;
+        // Too far for the field: as far as it can say.
+        Some(u16::try_from(end.distance_from(seq)).unwrap_or(u16::MAX))
     }
 
     /// The path carries packets of at most `mtu` bytes.
@@ -176,6 +217,13 @@ impl SendSpace {
     /// Bytes written and not yet sent.
     pub(crate) fn unsent(&self) -> u64 {
         self.buffer.end() - self.offset_of_next()
+    }
+
+    /// Bytes that were written and not acknowledged; the FIN counts as one.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let fin_acknowledged = self.fin == Fin::Sent && !self.is_outstanding();
+        let fin = self.fin != Fin::Open && !fin_acknowledged;
+        self.buffer.len() as u64 + u64::from(fin)
     }
 
     /// Whether all that was written, and the FIN if there is one, is acknowledged.
@@ -204,13 +252,19 @@ impl SendSpace {
         } else if ack.after(self.una) {
             AckKind::New
         } else if u64::from(self.una.distance_from(ack))
-            > u64::from(self.max_wnd).min(self.buffer.start())
+            > u64::from(self.max_wnd).min(self.acknowledged_numbers())
         {
             // As Linux, also what lies before our first byte: nobody could ever acknowledge that.
             AckKind::Ancient
         } else {
             AckKind::Old
         }
+    }
+
+    /// How many of our sequence numbers behind the SYN are acknowledged.
+    fn acknowledged_numbers(&self) -> u64 {
+        let fin = self.fin == Fin::Sent && !self.is_outstanding();
+        self.buffer.start() + u64::from(fin)
     }
 
     /// Takes an acknowledgment that `judge` called new.
@@ -224,9 +278,8 @@ impl SendSpace {
         if self.small_end.before(ack) {
             self.small_end = ack;
         }
-        if self.pushed.before(ack) {
-            self.pushed = ack;
-        }
+        self.marks.forget_below(offset);
+        self.urgent = self.urgent.filter(|end| end.after(ack));
         Acknowledged { bytes: offset - before, fin }
     }
 
@@ -266,11 +319,12 @@ impl SendSpace {
     /// A planned segment is being sent: moves SND.NXT if it is new, and returns its payload. The
     /// plan's length shrinks to what one segment can carry.
     pub(crate) fn take(&mut self, plan: &mut Plan) -> Chunks {
-        let chunks = self.buffer.slice(self.offset(plan.seq), plan.len as usize);
+        let from = self.offset(plan.seq);
+        let chunks = self.buffer.slice(from, plan.len as usize);
         if (chunks.len() as u32) < plan.len {
             plan.len = chunks.len() as u32;
             plan.fin = false;
-            plan.push = false;
+            plan.push = self.marks.is_pushed(from, from + u64::from(plan.len));
         }
         let end = plan.seq + plan.sequence_len();
         if end.after(self.nxt) {
@@ -282,16 +336,24 @@ impl SendSpace {
             }
             self.nxt = end;
         }
-        if plan.push && end.after(self.pushed) {
-            self.pushed = end;
-        }
         chunks
     }
 
-    /// Whether something waits that only a window update or a probe can free: nothing is in flight
-    /// whose acknowledgment would bring the news.
-    pub(crate) fn is_blocked_by_window(&self) -> bool {
-        !self.is_outstanding() && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
+    /// Whether something waits that only the peer's window, the application or a timer can free:
+    /// nothing is in flight whose acknowledgment would bring the news.
+    pub(crate) fn waits_for_timer(&self) -> bool {
+        !self.is_outstanding()
+            && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window | Blocked::Held))
+    }
+
+    /// Whether the peer's window is what holds the next segment back.
+    pub(crate) fn is_window_limited(&self) -> bool {
+        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
+    }
+
+    /// Whether the application's wish is all that holds the next segment back.
+    pub(crate) fn is_held_back(&self) -> bool {
+        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Held))
     }
 
     /// How long until the window is probed: one RTO, doubling.
@@ -326,6 +388,8 @@ impl SendSpace {
     /// Forgets what is buffered: the connection is over.
     pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
         self.buffer.clear(garbage);
+        self.marks.forget_below(u64::MAX);
+        self.urgent = None;
         self.una = self.nxt;
     }
 
@@ -356,7 +420,7 @@ mod tests {
     const ISS: SeqNumber = SeqNumber(u32::MAX - 1000);
 
     fn space(wnd: u32) -> SendSpace {
-        let mss = SendMss::new("192.0.2.1".parse().unwrap(), Some(1000), 1500, false, 48);
+        let mss = SendMss::new("192.0.2.1".parse().unwrap(), Some(1000), None, 1500, false, 48);
         let mut send = SendSpace::new(ISS, mss, 1 << 20);
         send.on_handshake(WindowScale::new(0), wnd, SeqNumber(1), mss);
         send
@@ -364,6 +428,7 @@ mod tests {
 
     fn write(send: &mut SendSpace, len: usize) {
         send.buffer_mut().append(Bytes::from(vec![7; len]));
+        send.on_written(len, SendFlags::default(), u64::MAX);
     }
 
     fn send_next(send: &mut SendSpace) -> Result<(u32, bool, bool), Blocked> {
@@ -395,7 +460,7 @@ mod tests {
         write(&mut send, 10);
         assert_eq!(send_next(&mut send), Ok((10, true, false)));
         write(&mut send, 10);
-        assert_eq!(send_next(&mut send), Err(Blocked::Nagle));
+        assert_eq!(send_next(&mut send), Err(Blocked::Held));
         send.set_nodelay(true);
         assert_eq!(send_next(&mut send), Ok((10, true, false)));
     }
@@ -409,7 +474,7 @@ mod tests {
         write(&mut send, 10);
         assert_eq!(send_next(&mut send), Ok((10, true, false)));
         write(&mut send, 10);
-        assert_eq!(send_next(&mut send), Err(Blocked::Nagle));
+        assert_eq!(send_next(&mut send), Err(Blocked::Held));
     }
 
     // Shows: 9293 MUST-34, 9293 SHLD-15, 9293 MUST-1
@@ -466,7 +531,7 @@ mod tests {
     fn probes_back_off_to_the_cap() {
         let mut send = space(0);
         write(&mut send, 10);
-        assert!(send.is_blocked_by_window());
+        assert!(send.waits_for_timer());
         let (rto, max) = (Duration::from_millis(300), Duration::from_secs(1));
         let mut gaps = Vec::new();
         for _ in 0..4 {

@@ -24,17 +24,20 @@ pub(crate) struct SendMss {
 }
 
 impl SendMss {
+    /// `option` is what the peer asked for, `wish` what the application allows at most.
     // Implements: 9293 MUST-15, 9293 MUST-16, H-03, H-15
     pub(crate) fn new(
         remote: IpAddr,
         option: Option<u16>,
+        wish: Option<u16>,
         path_mtu: u32,
         timestamps: bool,
         floor: u16,
     ) -> SendMss {
         let default = if remote.is_ipv4() { DEFAULT_V4 } else { DEFAULT_V6 };
         // An option of zero is a peer's mistake, not a wish.
-        let peer = option.filter(|mss| *mss != 0).unwrap_or(default).max(floor);
+        let peer = option.filter(|mss| *mss != 0).unwrap_or(default);
+        let peer = peer.min(wish.unwrap_or(u16::MAX)).max(floor);
         SendMss {
             peer: u32::from(peer),
             path_mtu,
@@ -48,6 +51,11 @@ impl SendMss {
     pub(crate) fn effective(&self) -> u32 {
         let by_path = self.path_mtu.saturating_sub(self.ip_header + TCP_HEADER);
         self.peer.min(by_path).saturating_sub(self.options).max(self.floor - self.options)
+    }
+
+    /// What the path is taken to carry in one packet, in bytes.
+    pub(crate) fn path_mtu(&self) -> u32 {
+        self.path_mtu
     }
 
     /// The path carries packets of at most `mtu` bytes.
@@ -97,9 +105,11 @@ mod tests {
             (v4, Some(0), 1500, false, 536),
             (v4, Some(1), 1500, true, 36),
         ] {
-            let mss = SendMss::new(remote, option, mtu, timestamps, 48);
+            let mss = SendMss::new(remote, option, None, mtu, timestamps, 48);
             assert_eq!(mss.effective(), effective, "{remote} {option:?} {mtu} {timestamps}");
         }
+        let wished = SendMss::new(v4, Some(1460), Some(1000), 1500, true, 48);
+        assert_eq!(wished.effective(), 988);
         assert_eq!(advertised(v4, 1500), 1460);
         assert_eq!(advertised(v6, 1500), 1440);
         assert_eq!(advertised(v4, 9000), 8960);
@@ -107,7 +117,7 @@ mod tests {
 
     #[test]
     fn towards_a_small_window_a_segment_is_at_most_half_of_it() {
-        let mss = SendMss::new("192.0.2.1".parse().unwrap(), Some(1460), 1500, false, 48);
+        let mss = SendMss::new("192.0.2.1".parse().unwrap(), Some(1460), None, 1500, false, 48);
         assert_eq!(mss.bounded_by_window(65_535), 1460);
         assert_eq!(mss.bounded_by_window(2000), 1000);
         assert_eq!(mss.bounded_by_window(500), 500);

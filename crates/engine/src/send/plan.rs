@@ -31,8 +31,8 @@ pub(crate) enum Blocked {
     Congestion,
     /// The peer's window does not take the next segment.
     Window,
-    /// A small segment waits for an acknowledgment (Nagle).
-    Nagle,
+    /// A small segment waits, for an acknowledgment (Nagle) or for more to be written (cork).
+    Held,
 }
 
 impl SendSpace {
@@ -51,7 +51,9 @@ impl SendSpace {
         }
         let size = self.segment_size();
         let size = size.saturating_sub(option_bytes).max(size.min(8));
-        let len = u32::try_from(unsent).unwrap_or(u32::MAX).min(size);
+        let from = self.offset_of_next();
+        let whole = self.marks.record_end(from).map_or(unsent, |end| unsent.min(end - from));
+        let len = u32::try_from(whole).unwrap_or(u32::MAX).min(size);
         let window_room = self.window_room();
         if len > window_room || (len == 0 && window_room == 0) {
             return Err(Blocked::Window);
@@ -61,18 +63,16 @@ impl SendSpace {
         if u64::from(len) > congestion_room {
             return Err(Blocked::Congestion);
         }
-        if len < size && !fin_pending && !self.nodelay && self.is_small_outstanding() {
-            return Err(Blocked::Nagle);
+        let end = from + u64::from(len);
+        let waits = last && len < size && !fin_pending && self.urgent.is_none();
+        if waits && self.hold.holds(end, self.is_small_outstanding()) {
+            return Err(Blocked::Held);
         }
-        let end = self.nxt + len;
-        // PSH tells the receiver that the sender has no more for now; and at least once in half
-        // of the peer's largest window, so that no receiver waits for it.
-        let push = len > 0 && (last || end.distance_from(self.pushed) > self.max_wnd / 2);
-        Ok(Plan { seq: self.nxt, len, fin, push })
+        Ok(Plan { seq: self.nxt, len, fin, push: self.marks.is_pushed(from, end) })
     }
 
-    /// What may go into a window that is too small for the next segment, once the persist timer has
-    /// overridden silly-window avoidance; nothing if the window is closed.
+    /// What may go into a window that is too small for the next segment, or is held back, once the
+    /// persist timer has overridden that; nothing if the window is closed.
     pub(crate) fn next_despite_small_window(&self) -> Option<Plan> {
         let len = self.window_room().min(u32::try_from(self.unsent()).unwrap_or(u32::MAX));
         let len = len.min(self.segment_size());
@@ -90,10 +90,11 @@ impl SendSpace {
         let data_end = self.offset_of_next();
         let from = self.offset(seq);
         let data = data_end.saturating_sub(from);
+        let data = self.marks.record_end(from).map_or(data, |end| data.min(end - from));
         let size = u64::from(self.segment_size()).min(u64::from(len)).min(data) as u32;
         let end = seq + size;
         let fin = self.fin == Fin::Sent && end + 1 == self.nxt && size < len;
-        let push = size > 0 && u64::from(size) == data;
+        let push = self.marks.is_pushed(from, from + u64::from(size));
         // The window may have been shrunk: only the oldest segment goes regardless, as a probe.
         let fits = (end + u32::from(fin)).distance_from(self.una) <= self.wnd;
         (fits || seq == self.una).then_some(Plan { seq, len: size, fin, push })

@@ -276,6 +276,8 @@ pub enum Expr {
     Apply(String, Box<Expr>),
     /// `a | b | ...`
     Or(Vec<Expr>),
+    /// `NAME = value` among arguments or in a list; the name is for the reader.
+    Named(String, Box<Expr>),
     /// `[ ... ]`
     List(Vec<Expr>),
     /// `{ ... }`

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use towpath_engine::{
     Census, ConnectRequest, ConnectionId, Counters, Endpoint, Event, Instant, ListenRequest,
-    ListenerId, SocketError, SocketOptions, StateName,
+    ListenerId, SendFlags, SocketError, SocketOptions, StateName, TcpInfo,
 };
 use towpath_wire::ip::Ecn;
 use towpath_wire::tcp::Flags;
@@ -146,10 +146,28 @@ impl Single {
 
     /// The application writes up to `len` more bytes of [`OURS`].
     pub fn try_write(&mut self, id: ConnectionId, len: usize) -> Result<usize, SocketError> {
+        self.try_write_with(id, len, SendFlags::default())
+    }
+
+    /// The application writes `len` more bytes of [`OURS`] with these flags.
+    pub fn write_with(&mut self, id: ConnectionId, len: usize, flags: SendFlags) {
+        let written = self.try_write_with(id, len, flags);
+        if written != Ok(len) {
+            self.fail(&format!("a write of {len} bytes gave {written:?}"));
+        }
+    }
+
+    /// The application writes up to `len` more bytes of [`OURS`] with these flags.
+    pub fn try_write_with(
+        &mut self,
+        id: ConnectionId,
+        len: usize,
+        flags: SendFlags,
+    ) -> Result<usize, SocketError> {
         let text = OURS.bytes(self.written, len);
         let taken = self.call(|endpoint, now| {
             let reserved = endpoint.reserve_send(id, len)?;
-            endpoint.commit_send(now, id, reserved, text.slice(..reserved))?;
+            endpoint.commit_send(now, id, reserved, text.slice(..reserved), flags)?;
             Ok(reserved)
         })?;
         self.written += taken as u64;
@@ -221,6 +239,16 @@ impl Single {
         result
     }
 
+    /// The application changes options of the connection.
+    pub fn set(&mut self, id: ConnectionId, change: impl FnOnce(&mut SocketOptions)) {
+        self.call(|endpoint, now| {
+            let mut options = endpoint.options(id)?;
+            change(&mut options);
+            endpoint.set_options(now, id, options)
+        })
+        .expect("the options can be set");
+    }
+
     // What can be seen of the engine.
 
     /// The engine, to be asked.
@@ -244,6 +272,16 @@ impl Single {
         if found != Some(state) {
             self.fail(&format!("expected {state}, found {found:?}"));
         }
+    }
+
+    /// The numbers of the connection.
+    pub fn info(&self, id: ConnectionId) -> TcpInfo {
+        self.host.endpoint.info(id).expect("the connection is there")
+    }
+
+    /// The engine's clock.
+    pub fn now(&self) -> Instant {
+        self.now
     }
 
     /// The events since the last call.

@@ -196,16 +196,38 @@ impl TcpSocket {
 
     /// Whether an idle connection is probed.
     pub fn keepalive(&self) -> io::Result<bool> {
-        Ok(self.chosen.lock().options.keepalive.is_some())
+        Ok(self.chosen.lock().options.keepalive)
     }
 
-    /// Sets `SO_KEEPALIVE`, with the times of the stack's configuration.
+    /// Sets `SO_KEEPALIVE`. What was not set besides is the configuration's.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        let times = match keepalive {
-            true => Some(options::keepalive(self.stack()?.config())),
-            false => None,
-        };
-        self.set(|chosen| chosen.options.keepalive = times)
+        self.set(|chosen| chosen.options.keepalive = keepalive)
+    }
+
+    /// Sets `TCP_KEEPIDLE`: how long nothing is heard before the first probe. It switches nothing on.
+    pub fn set_keepalive_time(&self, time: Duration) -> io::Result<()> {
+        self.set(|chosen| chosen.options.keepalive_time = Some(time))
+    }
+
+    /// Sets `TCP_KEEPINTVL`: the time between probes. It switches nothing on.
+    pub fn set_keepalive_interval(&self, interval: Duration) -> io::Result<()> {
+        self.set(|chosen| chosen.options.keepalive_interval = Some(interval))
+    }
+
+    /// Sets `TCP_KEEPCNT`: how many unanswered probes end the connection. It switches nothing on.
+    pub fn set_keepalive_retries(&self, retries: u32) -> io::Result<()> {
+        self.set(|chosen| chosen.options.keepalive_probes = Some(retries))
+    }
+
+    /// The `TCP_USER_TIMEOUT` that was set, if one was.
+    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.chosen.lock().options.user_timeout)
+    }
+
+    /// Sets `TCP_USER_TIMEOUT`: how long what was written may go without an acknowledgment before
+    /// the connection ends with [`TimedOut`](io::ErrorKind::TimedOut).
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.set(|chosen| chosen.options.user_timeout = timeout)
     }
 
     /// The size of the send buffer that was set, else the configured one, in bytes.
@@ -219,13 +241,18 @@ impl TcpSocket {
         self.set(|chosen| chosen.options.send_buffer = Some(size as usize))
     }
 
-    /// The linger time: zero after [`set_zero_linger`](TcpSocket::set_zero_linger), else none.
+    /// The linger time that was set, if one was.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.chosen.lock().options.zero_linger.then_some(Duration::ZERO))
+        Ok(self.chosen.lock().options.linger)
+    }
+
+    /// Sets `SO_LINGER`, see [`TcpStream::set_linger`](crate::net::TcpStream::set_linger).
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.set(|chosen| chosen.options.linger = linger)
     }
 
     /// Closing resets the connection: what was not delivered is discarded.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.set(|chosen| chosen.options.zero_linger = true)
+        self.set(|chosen| chosen.options.linger = Some(Duration::ZERO))
     }
 }

@@ -17,7 +17,7 @@ use bytes::BufMut;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf, Ready};
 use tokio::net::ToSocketAddrs;
 use towpath_engine::{
-    Chunks, CloseReason, ConnectRequest, ConnectionId, Endpoint, Readiness, SocketError,
+    Chunks, CloseReason, ConnectRequest, ConnectionId, Endpoint, Readiness, SendFlags, SocketError,
     SocketOptions, StateName, TcpInfo,
 };
 use tracing::Span;
@@ -274,7 +274,9 @@ impl TcpStream {
             Size::Small => {
                 let mut scratch = ArrayVec::new();
                 let data = in_one(bufs, &mut scratch);
-                self.shared().try_call(Some(id), |engine, now| engine.send_small(now, id, data))
+                self.shared().try_call(Some(id), |engine, now| {
+                    engine.send_small(now, id, data, SendFlags::default())
+                })
             }
             Size::Large(wanted) => {
                 let reserved =
@@ -288,7 +290,9 @@ impl TcpStream {
     fn commit(&self, bufs: &[IoSlice<'_>], reserved: usize) -> io::Result<usize> {
         let (id, data) = (self.id, gather(bufs, reserved));
         self.shared()
-            .try_call(Some(id), |engine, now| engine.commit_send(now, id, reserved, data))
+            .try_call(Some(id), |engine, now| {
+                engine.commit_send(now, id, reserved, data, SendFlags::default())
+            })
             .map(|()| reserved)
     }
 
@@ -388,24 +392,50 @@ impl TcpStream {
         self.change_options(|options| options.ttl = Some(ttl))
     }
 
-    /// The linger time: zero after [`set_zero_linger`](TcpStream::set_zero_linger), else none.
+    /// The linger time that was set, if one was.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        Ok(self.options()?.zero_linger.then_some(Duration::ZERO))
+        Ok(self.options()?.linger)
+    }
+
+    /// Sets `SO_LINGER`. Zero: closing resets the connection, and what was not delivered is
+    /// discarded. `None`, or a time: what was written is delivered after the stream is dropped.
+    ///
+    /// A socket of the kernel blocks its thread in close for the time. Dropping this stream never
+    /// blocks; [`Stack::shutdown`](crate::Stack::shutdown) waits for what is not yet delivered.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.change_options(|options| options.linger = linger)
     }
 
     /// Closing resets the connection: what was not delivered is discarded.
     pub fn set_zero_linger(&self) -> io::Result<()> {
-        self.change_options(|options| options.zero_linger = true)
+        self.change_options(|options| options.linger = Some(Duration::ZERO))
     }
 
     /// The keep-alive probing of an idle connection; `None` if it is off.
     pub fn keepalive(&self) -> io::Result<Option<KeepAlive>> {
-        Ok(self.options()?.keepalive)
+        Ok(self.options()?.keep_alive(self.shared().config()))
     }
 
     /// Sets, or stops, keep-alive probing.
+    ///
+    /// # Errors
+    ///
+    /// A peer that answers no probe ends the connection with
+    /// [`TimedOut`](io::ErrorKind::TimedOut).
     pub fn set_keepalive(&self, keepalive: Option<KeepAlive>) -> io::Result<()> {
-        self.change_options(|options| options.keepalive = keepalive)
+        self.change_options(|options| options.set_keep_alive(keepalive))
+    }
+
+    /// The `TCP_USER_TIMEOUT` that was set, if one was.
+    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
+        Ok(self.options()?.user_timeout)
+    }
+
+    /// Sets `TCP_USER_TIMEOUT`: how long what was written may go without an acknowledgment, and an
+    /// idle peer without an answer to keep-alive probes, before the connection ends with
+    /// [`TimedOut`](io::ErrorKind::TimedOut).
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.change_options(|options| options.user_timeout = timeout)
     }
 
     fn options(&self) -> io::Result<SocketOptions> {
@@ -461,7 +491,7 @@ impl TcpStream {
                 let mut scratch = ArrayVec::new();
                 let data = in_one(bufs, &mut scratch);
                 shared.poll_call(cx, self.target(), Direction::Write, Some(id), |engine, now| {
-                    engine.send_small(now, id, data)
+                    engine.send_small(now, id, data, SendFlags::default())
                 })
             }
             Size::Large(wanted) => {

@@ -101,7 +101,7 @@ fn errors_of_both_families_name_their_reason_and_the_packet() {
 
 #[test]
 fn deprecated_and_unknown_types_are_only_named() {
-    // Shows: RFC6633, RFC6918, RFC4443 s2.2
+    // Shows: RFC6633, RFC6918, RFC4443 s2.2, RFC1122 s3.2.2.7
     for (addresses, known) in
         [(V4, [0, 3, 8, 11, 12].as_slice()), (V6, [1, 2, 3, 4, 128, 129].as_slice())]
     {

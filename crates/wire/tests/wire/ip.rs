@@ -185,10 +185,12 @@ fn every_flipped_bit_of_an_ipv4_header_is_noticed() {
 
 #[test]
 fn ipv4_options_are_walked_by_their_lengths() {
-    // Shows: RFC791 s3.1d, RFC1122 s3.2.1.8, H-54
+    // Shows: RFC791 s3.1d, RFC1122 s3.2.1.8, H-54, 9293 MUST-50, 9293 MAY-10, 9293 MAY-11
     let refused = Err(Malformed::Ipv4Options);
-    let rows: [(&str, &str, Result<bool, Malformed>); 14] = [
+    let rows: [(&str, &str, Result<bool, Malformed>); 16] = [
         ("no-operations and end", "01010100", Ok(false)),
+        ("one that nobody knows", "de04abcd", Ok(false)),
+        ("timestamp", "44080500 00000000", Ok(false)),
         ("record route", "07070400 00000000", Ok(false)),
         ("loose source route", "83070400 00000000", Ok(true)),
         ("strict source route", "89070400 00000000", Ok(true)),

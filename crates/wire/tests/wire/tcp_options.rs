@@ -178,12 +178,19 @@ fn a_known_option_of_a_wrong_length_is_skipped_by_its_length() {
 
 #[test]
 fn an_unknown_option_is_skipped_by_its_length() {
-    // Shows: 9293 MUST-6
+    // Shows: 9293 MUST-6, RFC6994, RFC2385, RFC5925, RFC8684, RFC7805/6247
     let rows = [
         ("kind 253 of 8 bytes", "fd08 010203040506 0204 05b4"),
         ("kind 254 without the magic of fast open", "fe08 010203040506 0204 05b4"),
         ("kind 254 too short for a magic", "fe03 f9 0204 05b4"),
         ("MD5, kind 19", "1312 00112233445566778899aabbccddeeff 0204 05b4"),
+        ("authentication, kind 29", "1d08 010203040506 0204 05b4"),
+        ("multipath, kind 30", "1e0c 00810102030405060708 0204 05b4"),
+        ("echo, kind 6", "0606 01020304 0204 05b4"),
+        ("echo reply, kind 7", "0706 01020304 0204 05b4"),
+        ("partial order, kind 9", "0902 0204 05b4"),
+        ("connection count, kind 11", "0b06 01020304 0204 05b4"),
+        ("alternate checksum, kind 14", "0e03 01 0204 05b4"),
         ("of two bytes only", "fd02 0204 05b4"),
         ("its data looks like end of list", "fd04 0000 0204 05b4"),
     ];

@@ -6,23 +6,23 @@
 
 /// A source file without the words that only look like code.
 #[derive(Debug)]
-pub(super) struct RustText {
+pub(crate) struct RustText {
     /// The source with comments and the insides of literals blanked.
-    pub(super) code: String,
-    pub(super) comments: Vec<Comment>,
+    pub(crate) code: String,
+    pub(crate) comments: Vec<Comment>,
 }
 
 /// One `//` comment, or one line of a `/* */` comment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Comment {
+pub(crate) struct Comment {
     /// From 1.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// Without the comment's marks, trimmed.
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl RustText {
-    pub(super) fn of(source: &str) -> Self {
+    pub(crate) fn of(source: &str) -> Self {
         let mut scanner =
             Scanner { rest: source, line: 1, code: String::new(), comments: Vec::new() };
         while scanner.step() {}
@@ -30,18 +30,18 @@ impl RustText {
     }
 
     /// The lines on which this word stands in code, not as a part of a longer one.
-    pub(super) fn lines_with_word<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    pub(crate) fn lines_with_word<'a>(&'a self, word: &'a str) -> impl Iterator<Item = usize> + 'a {
         word_offsets(&self.code, word).map(|offset| self.line_of(offset))
     }
 
     /// The number of the line that holds this byte of the code.
-    pub(super) fn line_of(&self, offset: usize) -> usize {
+    pub(crate) fn line_of(&self, offset: usize) -> usize {
         self.code[..offset].matches('\n').count() + 1
     }
 }
 
 /// Where a word stands in a text, not as a part of a longer one.
-pub(super) fn word_offsets<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+pub(crate) fn word_offsets<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     text.match_indices(word).map(|(offset, _)| offset).filter(move |&offset| {
         let before = text[..offset].chars().next_back();
         let after = text[offset + word.len()..].chars().next();

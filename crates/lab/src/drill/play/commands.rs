@@ -1,0 +1,319 @@
+//! The shell commands of scripts that mean something to a stack without a shell: settings, counters,
+//! and what is needless here. Any other command is unsupported.
+
+use std::collections::BTreeMap;
+
+use towpath_engine::Counters;
+
+use super::sysctl::{self, Settled};
+use crate::drill::verdict::Stop;
+
+/// What the tests of Linux's own tree set before each script (their `defaults.sh`), as far as it
+/// differs from a fresh kernel or is worth saying.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("tcp_rmem", "4096 540000 15728640"),
+    ("tcp_wmem", "4096 262144 4194304"),
+    ("tcp_timestamps", "1"),
+    ("tcp_syn_retries", "5"),
+    ("tcp_synack_retries", "5"),
+    ("tcp_frto", "2"),
+    ("tcp_sack", "1"),
+    ("tcp_dsack", "1"),
+    ("tcp_fack", "0"),
+    ("tcp_reordering", "3"),
+    ("tcp_slow_start_after_idle", "0"),
+    ("tcp_early_retrans", "4"),
+    ("tcp_recovery", "1"),
+    ("tcp_tso_win_divisor", "3"),
+    ("tcp_ecn", "0"),
+    ("tcp_pacing_ss_ratio", "200"),
+    ("tcp_pacing_ca_ratio", "120"),
+    ("tcp_notsent_lowat", "4294967295"),
+    ("tcp_syncookies", "1"),
+];
+
+/// The congestion control that the same file asks for.
+const DEFAULT_CONGESTION_CONTROL: &str = "cubic";
+
+/// What commands read and change.
+#[derive(Debug, Default)]
+pub(super) struct Shell {
+    /// The counters when they were last shown.
+    shown: BTreeMap<&'static str, u64>,
+    /// What a failed script's reader should know.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Shell {
+    /// Runs the text of a command, line by line and part by part.
+    ///
+    /// # Errors
+    ///
+    /// A part that fails as the shell's would, or is not known.
+    pub(super) fn run(
+        &mut self,
+        text: &str,
+        counters: &Counters,
+        listening: &[u16],
+        set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
+    ) -> Result<(), Stop> {
+        let joined = text.replace("\\\n", " ");
+        for part in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
+            let part = part.split('#').next().unwrap_or_default().trim();
+            if !part.is_empty() {
+                self.part(part, counters, listening, set)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        part: &str,
+        counters: &Counters,
+        listening: &[u16],
+        set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
+    ) -> Result<(), Stop> {
+        let unknown = || Stop::unsupported(format!("command `{part}`"));
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let (first, rest) = words.split_first().ok_or_else(unknown)?;
+        let name = first.rsplit('/').next().unwrap_or(first);
+        match (name, rest) {
+            ("defaults.sh" | "set_defaults.sh", []) => self.defaults(set),
+            ("sysctl", _) => settings(part, first.len(), "=", set),
+            ("set_sysctls.py", _) => settings(part, first.len(), "=", set),
+            // There are no cached routes or metrics between connections.
+            ("ip", ["tcp_metrics", "flush", ..] | ["route", "flush", "cache", ..]) => Ok(()),
+            // What leaves the stack is seen as it leaves.
+            ("tc", ["qdisc", ..]) if part.contains("pfifo") && !part.contains("limit") => Ok(()),
+            ("tc", ["qdisc", "del" | "delete", ..]) => Ok(()),
+            ("sleep" | "true" | "sync" | ":", _) => Ok(()),
+            ("nstat", _) => self.nstat(part, counters).ok_or_else(unknown)?,
+            // Segments leave one by one and are never joined or held back.
+            ("ethtool", ["-K", ..]) => Ok(()),
+            ("grep", _) if part.contains("/proc/net/tcp") => {
+                let port = listening_port(part).ok_or_else(unknown)?;
+                if listening.contains(&port) {
+                    Ok(())
+                } else {
+                    Err(Stop::fail(format!("nobody listens on port {port}")))
+                }
+            }
+            // Settings are a script's own here: there is nothing to put back.
+            (name, _) if name.starts_with("sysctl_restore_") => Ok(()),
+            _ => Err(unknown()),
+        }
+    }
+
+    fn defaults(
+        &mut self,
+        set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
+    ) -> Result<(), Stop> {
+        for (name, value) in DEFAULTS {
+            settle(name, value, set)?;
+        }
+        if set("tcp_congestion_control", DEFAULT_CONGESTION_CONTROL).is_err() {
+            self.remarks.push(format!(
+                "defaults.sh asks for {DEFAULT_CONGESTION_CONTROL}, which is not built: the \
+                 default congestion control was used"
+            ));
+        }
+        Ok(())
+    }
+
+    /// `nstat` shows what has changed since it last did, and `-s` does not count as showing. `None`
+    /// for a use of it that is not known.
+    fn nstat(&mut self, part: &str, counters: &Counters) -> Option<Result<(), Stop>> {
+        let mut pipe = part.split('|').map(str::trim);
+        let own = pipe.next()?;
+        let options: Vec<&str> =
+            own.split_whitespace().skip(1).take_while(|word| *word != ">").collect();
+        let keeps = options.contains(&"-s");
+        if options.iter().any(|option| !matches!(*option, "-s" | "-n" | "-z")) {
+            return None;
+        }
+        let now: BTreeMap<&'static str, u64> = counters.iter().collect();
+        let changed: Vec<(&str, u64)> = now
+            .iter()
+            .map(|(name, value)| {
+                let before = self.shown.get(name).copied().unwrap_or(0);
+                (*name, value.saturating_sub(before))
+            })
+            .filter(|(_, change)| *change > 0)
+            .collect();
+        if !keeps {
+            self.shown = now.clone();
+        }
+        let Some(search) = pipe.next() else { return Some(Ok(())) };
+        let wanted = search.strip_prefix("grep")?.split('>').next()?.trim();
+        let wanted = wanted.strip_prefix("-q").unwrap_or(wanted).trim().trim_matches('"');
+        if wanted.is_empty() || wanted.contains(['*', '[', '\\', ' ']) {
+            return None;
+        }
+        if !now.keys().any(|name| name.contains(wanted)) {
+            return Some(Err(Stop::unsupported(format!("counter {wanted}"))));
+        }
+        let found: Vec<&(&str, u64)> =
+            changed.iter().filter(|(name, _)| name.contains(wanted)).collect();
+        let count = match pipe.next() {
+            None => None,
+            Some(second) => {
+                let text = second.strip_prefix("grep")?.trim().strip_prefix("-q")?.trim();
+                Some(text.trim_matches(['"', '\'']).trim().parse::<u64>().ok()?)
+            }
+        };
+        if pipe.next().is_some() {
+            return None;
+        }
+        let good = found.iter().any(|(_, change)| count.is_none_or(|count| count == *change));
+        let seen = found.first().map_or(0, |(_, change)| *change);
+        Some(if good {
+            Ok(())
+        } else {
+            let expected = count.map_or_else(|| "more".to_owned(), |count| count.to_string());
+            Err(Stop::fail(format!("counter {wanted} is {seen}, expected {expected}")))
+        })
+    }
+}
+
+/// The port in `grep " 0A " /proc/net/tcp ... | grep ":PORT"`: 0A is LISTEN, the port is hexadecimal.
+fn listening_port(part: &str) -> Option<u16> {
+    let (state, port) = part.split_once('|')?;
+    let is_listen = state.contains("\" 0A \"") || state.contains("' 0A '");
+    let port = port.trim().strip_prefix("grep")?.trim().trim_matches(['"', '\'']);
+    u16::from_str_radix(port.strip_prefix(':')?, 16).ok().filter(|_| is_listen)
+}
+
+/// `k=v k=v ...`, where values may be quoted.
+fn settings(
+    part: &str,
+    skip: usize,
+    sign: &str,
+    set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
+) -> Result<(), Stop> {
+    let unknown = || Stop::unsupported(format!("command `{part}`"));
+    let text = part.get(skip..).unwrap_or_default();
+    let text = text.split('>').next().unwrap_or_default();
+    let mut any = false;
+    for word in words(text) {
+        if word.starts_with('-') {
+            continue;
+        }
+        let (name, value) = word.split_once(sign).ok_or_else(unknown)?;
+        let value = computed(value.trim()).ok_or_else(unknown)?;
+        settle(name.trim(), &value, set)?;
+        any = true;
+    }
+    if any { Ok(()) } else { Err(unknown()) }
+}
+
+fn settle(
+    name: &str,
+    value: &str,
+    set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
+) -> Result<(), Stop> {
+    let name = sysctl::short_name(name);
+    set(&name, value)
+        .map(drop)
+        .map_err(|why| Stop::unsupported(format!("sysctl {name}={value}: {why}")))
+}
+
+/// A value with the products in `$((...))` worked out; `None` for other arithmetic.
+fn computed(value: &str) -> Option<String> {
+    let Some((before, rest)) = value.split_once("$((") else { return Some(value.to_owned()) };
+    let (inside, after) = rest.split_once("))")?;
+    let mut factors = inside.split('*').map(|factor| factor.trim().parse::<u64>().ok());
+    let product = factors.try_fold(1_u64, |product, factor| product.checked_mul(factor?))?;
+    Some(format!("{before}{product}{}", computed(after)?))
+}
+
+/// Words as a shell splits them, with `"` and `'` taken off.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quote = None;
+    for letter in text.chars() {
+        match (quote, letter) {
+            (Some(open), _) if letter == open => quote = None,
+            (None, '"' | '\'') => quote = Some(letter),
+            (None, letter) if letter.is_whitespace() => {
+                if !word.is_empty() {
+                    words.push(core::mem::take(&mut word));
+                }
+            }
+            _ => word.push(letter),
+        }
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(text: &str) -> (Result<(), Stop>, Vec<(String, String)>) {
+        let mut set = Vec::new();
+        let mut shell = Shell::default();
+        let result = shell.run(text, &Counters::default(), &[8080], &mut |name, value| {
+            set.push((name.to_owned(), value.to_owned()));
+            Ok(Settled::Set)
+        });
+        (result, set)
+    }
+
+    #[test]
+    fn settings_are_found_in_all_their_spellings() {
+        let one = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        for (text, expected) in [
+            ("sysctl -q net.ipv4.tcp_sack=0", one("tcp_sack", "0")),
+            ("sysctl -q -w net.ipv4.tcp_rmem=\"1 2 3\"", one("tcp_rmem", "1 2 3")),
+            ("sysctl -q net.ipv4.tcp_rmem=\"1 2 $((3*4))\"", one("tcp_rmem", "1 2 12")),
+            ("sysctl -w net.core.somaxconn=5 > /dev/null 2>&1", one("somaxconn", "5")),
+            (
+                "./set_sysctls.py /proc/sys/net/ipv4/tcp_min_tso_segs=4",
+                one("tcp_min_tso_segs", "4"),
+            ),
+        ] {
+            let (result, set) = run(text);
+            assert_eq!(result, Ok(()), "{text}");
+            assert_eq!(set, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_listener_is_found_by_its_port() {
+        let ask = |port| run(&format!("grep \" 0A \" /proc/net/tcp | grep \":{port}\"")).0;
+        assert_eq!(ask("1F90"), Ok(()));
+        assert!(matches!(ask("1F91"), Err(Stop::Fail(_))));
+        assert!(matches!(ask("port"), Err(Stop::Unsupported(_))));
+    }
+
+    #[test]
+    fn what_is_not_known_is_named() {
+        let (result, _) = run("./defaults.sh\nrm -rf /");
+        assert_eq!(result, Err(Stop::Unsupported("command `rm -rf /`".to_owned())));
+    }
+
+    #[test]
+    fn nstat_compares_what_has_changed_since_it_was_last_shown() {
+        let mut shell = Shell::default();
+        let mut counters = Counters::default();
+        let mut set = |_: &str, _: &str| Ok(Settled::Set);
+        counters.timeouts = 2;
+        let mut nstat = |text: &str, counters: &Counters| shell.run(text, counters, &[], &mut set);
+        assert_eq!(nstat("nstat -n", &counters), Ok(()));
+        counters.timeouts = 5;
+        let asked = "nstat -s | grep TcpExtTCPTimeouts | grep -q \" 3 \"";
+        assert_eq!(nstat(asked, &counters), Ok(()));
+        assert_eq!(nstat(asked, &counters), Ok(()));
+        assert_eq!(nstat("nstat > /dev/null", &counters), Ok(()));
+        assert!(matches!(nstat(asked, &counters), Err(Stop::Fail(_))));
+        assert!(matches!(
+            nstat("nstat | grep TcpExtNoSuchThing | grep -q \" 1 \"", &counters),
+            Err(Stop::Unsupported(_))
+        ));
+    }
+}
