@@ -70,7 +70,7 @@ fn host_unreachable(sent: &Packet) -> IcmpError {
         total_length: 52,
     };
     let kind =
-        IcmpErrorKind::NotDelivered { error: SocketError::HostUnreachable, ends_half_open: true };
+        IcmpErrorKind::NotDelivered { error: SocketError::HostUnreachable, ends_half_open: false };
     IcmpError { from: sent.ip.dst, kind, quoted }
 }
 

@@ -48,6 +48,19 @@ fn a_syn_ack_that_comes_again_after_crossing_syns_is_acknowledged_once() {
     });
 }
 
+// Shows: RFC9293 s3.10.7.4h, H-64
+#[test]
+fn a_syn_ack_with_another_number_than_the_syn_that_crossed_is_challenged() {
+    for_each_client(&Config::default(), |single| {
+        let id = crossed(single);
+        single.inject(syn_ack().seq(50).mss(1000));
+        single.expect(ack(1, 1));
+        single.expect_state(id, StateName::SynReceived);
+        single.inject(syn_ack().mss(1000));
+        single.expect_state(id, StateName::Established);
+    });
+}
+
 // Shows: RFC9293 s3.10.7.4k
 #[test]
 fn text_sent_at_once_after_the_peer_s_side_is_open_opens_ours_and_is_delivered() {
