@@ -34,6 +34,7 @@ impl Connection {
         now: Instant,
         context: &mut Context<'_>,
     ) -> Option<Transmit> {
+        self.watch_path(now, context);
         let transmit = self
             .emit_reset(now, context)
             .or_else(|| self.emit_syn(now, context))

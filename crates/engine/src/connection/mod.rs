@@ -41,6 +41,7 @@ use crate::config::Config;
 use crate::congestion::usage::WindowUsage;
 use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
+use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
@@ -61,6 +62,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) garbage: &'a mut Garbage,
+    pub(crate) paths: &'a mut PathMtus,
     /// The link's MTU, in bytes.
     pub(crate) mtu: usize,
 }
@@ -73,6 +75,7 @@ pub(crate) struct Connection {
     /// The handshake's data, until it is complete.
     syn_sent: Option<Box<SynSent>>,
     send: SendSpace,
+    path_mtu: PathMtu,
     recv: RecvSpace,
     rtt: RttEstimator,
     timestamps: Option<Timestamps>,
@@ -159,8 +162,9 @@ impl Connection {
         let advertised = options.advertised_mss(tuple.remote_ip, context.mtu);
         let room = Room::new(config, &options);
         let offered = negotiate::receive_window(config, &room, advertised, timestamps);
+        let path_mtu = context.paths.lookup(now, tuple.remote_ip, context.mtu);
         let send_mss =
-            SendMss::new(tuple.remote_ip, None, None, context.mtu, false, config.tcp_min_snd_mss);
+            SendMss::new(tuple.remote_ip, None, None, path_mtu.mtu, false, config.tcp_min_snd_mss);
         let window = initial_window(config.initial_window, send_mss.effective());
         let mut send = SendSpace::new(iss, send_mss, config.tcp_wmem.default);
         send.set_nodelay(options.nodelay);
@@ -173,6 +177,7 @@ impl Connection {
             state: State::active_open(),
             syn_sent: None,
             send,
+            path_mtu,
             recv,
             rtt: RttEstimator::new(config),
             timestamps: None,
@@ -204,7 +209,7 @@ impl Connection {
             self.tuple.remote_ip,
             agreed.mss,
             self.user.options.max_segment,
-            context.mtu,
+            self.path_mtu.mtu,
             agreed.timestamp.is_some(),
             config.tcp_min_snd_mss,
         );

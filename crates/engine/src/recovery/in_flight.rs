@@ -318,6 +318,25 @@ impl InFlight {
         len
     }
 
+    /// Takes for lost every range above `size` that was not reported, again if it was sent again.
+    pub(crate) fn mark_larger_lost(&mut self, size: u32) -> u64 {
+        let mut newly = 0;
+        let mut first = None;
+        for range in &mut self.ranges {
+            if range.len() > size && !range.sacked && (!range.lost || range.resent) {
+                range.lost = true;
+                range.resent = false;
+                newly += u64::from(range.len());
+                first.get_or_insert(range.start);
+            }
+        }
+        self.missing += newly;
+        if let Some(start) = first {
+            self.look_from(start);
+        }
+        newly
+    }
+
     /// The retransmission timer fired: everything that was not reported is taken for lost.
     pub(crate) fn mark_all_lost(&mut self) {
         self.missing = 0;

@@ -232,10 +232,17 @@ impl Recovery {
         (flight_size, repeated)
     }
 
-    /// The oldest segment was too big for the path: it is sent again in smaller ones, which is no sign
-    /// of congestion.
-    pub(crate) fn on_too_big(&mut self) {
-        self.at_once = self.flight.mark_oldest_lost() > 0;
+    /// Segments above `size` bytes were too big for the path: they are sent again in smaller ones. It
+    /// is no sign of congestion, and neither are duplicates until all of it is acknowledged.
+    pub(crate) fn on_too_big(&mut self, size: u32, snd_nxt: SeqNumber) {
+        if self.flight.mark_larger_lost(size) == 0 {
+            return;
+        }
+        self.at_once = true;
+        if self.phase == Phase::Open {
+            self.recover = snd_nxt;
+            self.phase = Phase::Timeout { until: snd_nxt };
+        }
     }
 
     /// The connection is over.
@@ -467,6 +474,34 @@ mod tests {
         }
         assert_eq!(recovery.on_timeout(Instant::from_millis(900), UNA + 10_000), (10_000, true));
         assert!(ack(&mut recovery, 10_000, true, &[]).recovered);
+    }
+
+    // Shows: RFC1191 s6.5
+    #[test]
+    fn what_was_too_big_is_resent_and_what_fitted_is_no_sign_of_congestion_by_being_reported() {
+        for sack in [true, false] {
+            let mut recovery = Recovery::new(UNA - 1);
+            recovery.on_handshake(sack);
+            let mut at = UNA;
+            for len in [1000, 100, 1000, 100, 100, 100] {
+                recovery.on_sent(Instant::ZERO, at, at + len);
+                at += len;
+            }
+            recovery.on_too_big(600, at);
+            assert_eq!(recovery.flight().missing(), 2000);
+            assert_eq!(resend(&mut recovery), Some(0));
+            assert_eq!(resend(&mut recovery), Some(1100));
+            let block = |left: u32, right: u32| SackBlock { left: UNA + left, right: UNA + right };
+            for blocks in [
+                &[block(1000, 1100)][..],
+                &[block(2100, 2200), block(1000, 1100)],
+                &[block(2100, 2300), block(1000, 1100)],
+                &[block(2100, 2400), block(1000, 1100)],
+            ] {
+                let blocks = if sack { blocks } else { &[] };
+                assert_eq!(ack(&mut recovery, 0, false, blocks).congestion, None, "SACK {sack}");
+            }
+        }
     }
 
     // Shows: RFC6298 s3a

@@ -199,9 +199,9 @@ impl SendSpace {
         Some(u16::try_from(end.distance_from(seq)).unwrap_or(u16::MAX))
     }
 
-    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
-    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
-        self.mss.lower_path_mtu(mtu)
+    /// The path carries packets of at most `mtu` bytes.
+    pub(crate) fn set_path_mtu(&mut self, mtu: u32) {
+        self.mss.set_path_mtu(mtu);
     }
 
     /// The payload of a full segment now, in bytes.

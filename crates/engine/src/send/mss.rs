@@ -30,7 +30,7 @@ impl SendMss {
         remote: IpAddr,
         option: Option<u16>,
         wish: Option<u16>,
-        path_mtu: usize,
+        path_mtu: u32,
         timestamps: bool,
         floor: u16,
     ) -> SendMss {
@@ -40,7 +40,7 @@ impl SendMss {
         let peer = peer.min(wish.unwrap_or(u16::MAX)).max(floor);
         SendMss {
             peer: u32::from(peer),
-            path_mtu: u32::try_from(path_mtu).unwrap_or(u32::MAX),
+            path_mtu,
             ip_header: ip_header_len(remote),
             options: if timestamps { TIMESTAMPS_LEN } else { 0 },
             floor: u32::from(floor),
@@ -58,11 +58,9 @@ impl SendMss {
         self.path_mtu
     }
 
-    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
-    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
-        let lower = mtu < self.path_mtu;
-        self.path_mtu = self.path_mtu.min(mtu);
-        lower
+    /// The path carries packets of at most `mtu` bytes.
+    pub(crate) fn set_path_mtu(&mut self, mtu: u32) {
+        self.path_mtu = mtu;
     }
 
     /// The segment size to use towards a peer whose greatest window was `max_window`: at most half
