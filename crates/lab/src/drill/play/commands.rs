@@ -82,6 +82,10 @@ impl Shell {
             ("defaults.sh" | "set_defaults.sh", []) => self.defaults(set),
             ("sysctl", _) => settings(part, first.len(), "=", set),
             ("set_sysctls.py", _) => settings(part, first.len(), "=", set),
+            ("echo", _) if part.contains("/proc/sys/") => {
+                let (value, name) = part[first.len()..].split_once('>').ok_or_else(unknown)?;
+                settle(name.trim(), value.trim().trim_matches(['"', '\'']), set)
+            }
             // There are no cached routes or metrics between connections.
             ("ip", ["tcp_metrics", "flush", ..] | ["route", "flush", "cache", ..]) => Ok(()),
             // What leaves the stack is seen as it leaves.
@@ -270,6 +274,7 @@ mod tests {
         for (text, expected) in [
             ("sysctl -q net.ipv4.tcp_sack=0", one("tcp_sack", "0")),
             ("sysctl -q -w net.ipv4.tcp_rmem=\"1 2 3\"", one("tcp_rmem", "1 2 3")),
+            ("echo \"1 2 3\" > /proc/sys/net/ipv4/tcp_rmem", one("tcp_rmem", "1 2 3")),
             ("sysctl -q net.ipv4.tcp_rmem=\"1 2 $((3*4))\"", one("tcp_rmem", "1 2 12")),
             ("sysctl -w net.core.somaxconn=5 > /dev/null 2>&1", one("somaxconn", "5")),
             (

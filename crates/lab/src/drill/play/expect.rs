@@ -230,3 +230,36 @@ fn show_numbers(flags: TcpFlags, numbers: Numbers, urgent: Option<u16>) -> Strin
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::seen::tests::{data, sent};
+    use super::*;
+
+    #[test]
+    fn bytes_that_were_not_written_are_found() {
+        let tcp = data(1, 10);
+        let mut live =
+            Live::new("192.168.0.1:8080".parse().unwrap(), "192.0.2.1:9".parse().unwrap(), 0);
+        let mut seen = Seen::parse(0, &sent(&tcp)).unwrap().unwrap();
+        let settings = Settings::default();
+        let mut judge = |seen: &Seen| check(&settings, &IpInfo::default(), &tcp, seen, &mut live);
+        assert_eq!(judge(&seen), Ok(()));
+        let mut payload = seen.payload.to_vec();
+        payload[7] = 1;
+        seen.payload = payload.into();
+        let told = judge(&seen).unwrap_err();
+        assert!(told.starts_with("byte 7 of the payload"), "{told}");
+    }
+
+    #[test]
+    fn bits_without_a_meaning_are_found() {
+        let tcp = data(1, 0);
+        let mut live =
+            Live::new("192.168.0.1:8080".parse().unwrap(), "192.0.2.1:9".parse().unwrap(), 0);
+        let mut seen = Seen::parse(0, &sent(&tcp)).unwrap().unwrap();
+        seen.reserved = 0b100;
+        let told = check(&Settings::default(), &IpInfo::default(), &tcp, &seen, &mut live);
+        assert_eq!(told, Err("reserved bits 100, expected none".to_owned()));
+    }
+}
