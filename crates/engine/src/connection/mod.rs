@@ -36,6 +36,7 @@ use crate::event::{ListenerId, Readiness};
 use crate::garbage::Garbage;
 use crate::info::TcpInfo;
 use crate::instant::Instant;
+use crate::memory::Supply;
 use crate::recovery::Recovery;
 use crate::recv::{RecvSpace, Surroundings};
 use crate::rtt::RttEstimator;
@@ -52,6 +53,8 @@ pub(crate) struct Context<'a> {
     pub(crate) garbage: &'a mut Garbage,
     /// The link's MTU, in bytes.
     pub(crate) mtu: usize,
+    /// What memory the connection gets.
+    pub(crate) supply: Supply,
 }
 
 /// One connection.
@@ -380,6 +383,21 @@ impl Connection {
     /// Bytes kept for sending and for reading.
     pub(crate) fn held_bytes(&self) -> (usize, usize) {
         (self.send.buffer().len(), self.recv.held())
+    }
+
+    /// What the stack's budget counts for the connection, beside the record itself.
+    pub(crate) fn charge(&self) -> usize {
+        self.send.buffer().charge() + self.recv.charge()
+    }
+
+    /// How the stack's memory is.
+    pub(crate) fn on_supply(&mut self, supply: Supply) {
+        self.recv.on_supply(supply);
+    }
+
+    /// Whether the connection is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.name() == StateName::Closed
     }
 
     /// Whether a byte or a FIN that the application gave is not acknowledged yet.

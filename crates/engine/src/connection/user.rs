@@ -263,6 +263,25 @@ impl Connection {
         Ok(granted)
     }
 
+    /// The stack has no memory for what is to be written: tells when there is some.
+    pub(crate) fn refuse_write(&mut self) -> SocketError {
+        match self.check_writable() {
+            Ok(()) => {
+                self.user.wants_room = true;
+                SocketError::WouldBlock
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// The stack has memory again.
+    pub(crate) fn on_memory(&mut self) {
+        if self.user.wants_room && self.send.buffer().room() >= self.least_room() {
+            self.user.wants_room = false;
+            self.user.raise(Readiness::WRITABLE);
+        }
+    }
+
     /// The room with which the connection counts as writable: what a write is never refused.
     fn least_room(&self) -> usize {
         self.send.buffer().capacity().clamp(1, SMALL_WRITE)

@@ -66,6 +66,33 @@ pub(crate) struct Syn<'a> {
     pub(crate) timestamp_offset: u32,
 }
 
+/// What a SYN-ACK of a passive open says.
+#[derive(Debug)]
+pub(crate) struct SynAck<'a> {
+    pub(crate) tuple: &'a FourTuple,
+    pub(crate) iss: SeqNumber,
+    pub(crate) irs: SeqNumber,
+    pub(crate) agreed: &'a Agreed,
+    pub(crate) window: u16,
+    pub(crate) timestamp: u32,
+}
+
+impl SynAck<'_> {
+    pub(crate) fn packet(&self, config: &Config, mtu: usize) -> Transmit {
+        let segment = Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.iss,
+            ack: self.irs + 1,
+            flags: Flags::SYN | Flags::ACK,
+            window: self.window,
+            urgent: 0,
+            options: self.agreed.syn_ack_options(config, self.tuple, mtu, self.timestamp),
+        };
+        emit::packet(self.tuple, config.ip_default_ttl, segment, Chunks::new())
+    }
+}
+
 impl SynReceived {
     // Implements: RFC9293 s3.10.7.2b, H-30
     pub(crate) fn new(
@@ -98,10 +125,15 @@ impl SynReceived {
         self.last_answer + backed_off(INITIAL_RTO, self.timeouts, config.rto_max)
     }
 
-    /// Nothing answered in time: whether to send the SYN-ACK again.
+    /// Whether the SYN-ACK has not timed out yet.
+    pub(crate) fn is_young(&self) -> bool {
+        self.timeouts == 0
+    }
+
+    /// Nothing answered in time: whether to send the SYN-ACK again, at most `retries` times.
     // Implements: H-26
-    pub(crate) fn on_timeout(&mut self, config: &Config) -> bool {
-        if self.timeouts >= config.tcp_synack_retries {
+    pub(crate) fn on_timeout(&mut self, retries: u32) -> bool {
+        if self.timeouts >= retries {
             return false;
         }
         self.timeouts += 1;
@@ -185,18 +217,15 @@ impl SynReceived {
     pub(crate) fn answer(&mut self, now: Instant, config: &Config, mtu: usize) -> Transmit {
         self.last_answer = now;
         self.answers = self.answers.saturating_add(1);
-        let timestamp = timestamps::clock(now, self.timestamp_offset);
-        let segment = Segment {
-            src_port: self.tuple.local_port,
-            dst_port: self.tuple.remote_port,
-            seq: self.iss,
-            ack: self.irs + 1,
-            flags: Flags::SYN | Flags::ACK,
+        let answer = SynAck {
+            tuple: &self.tuple,
+            iss: self.iss,
+            irs: self.irs,
+            agreed: &self.agreed,
             window: self.window,
-            urgent: 0,
-            options: self.agreed.syn_ack_options(config, &self.tuple, mtu, timestamp),
+            timestamp: timestamps::clock(now, self.timestamp_offset),
         };
-        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+        answer.packet(config, mtu)
     }
 
     /// An ACK that says where we stand.

@@ -22,7 +22,12 @@ pub(crate) struct ReceiveWindow {
     /// RCV.NXT when it was offered (Linux's `rcv_wup`).
     offered_at: SeqNumber,
     scale: WindowScale,
+    /// The stack is short of memory: what may be offered does not grow.
+    short: bool,
 }
+
+/// Under memory pressure a window that is half full is no larger than this, in segments: Linux's.
+const SHORT_SEGMENTS: u32 = 4;
 
 impl ReceiveWindow {
     /// The window for a SYN: whole segments of the initial buffer, and the scale that the largest
@@ -47,7 +52,13 @@ impl ReceiveWindow {
             offered,
             offered_at: SeqNumber::default(),
             scale,
+            short: false,
         }
+    }
+
+    /// Whether the stack is short of memory.
+    pub(crate) fn set_short(&mut self, short: bool) {
+        self.short = short;
     }
 
     /// The peer's first sequence number is known; without its window scale ours is zero too.
@@ -91,13 +102,17 @@ impl ReceiveWindow {
         let mut free = self.capacity.saturating_sub(held);
         let mss = rcv_mss.min(self.capacity).max(1);
         let shift = self.scale.shift();
+        let mut most = self.slow_start;
         if free < self.capacity / 2 {
+            if self.short {
+                most = most.min(SHORT_SEGMENTS * mss);
+            }
             free = free >> shift << shift;
             if free < self.capacity >> 4 || free < mss {
                 return 0;
             }
         }
-        free = free.min(self.slow_start);
+        free = free.min(most);
         if shift > 0 {
             // Rounded up to what the field can say; the capacity has that much to spare.
             (free.div_ceil(1 << shift)) << shift
@@ -134,13 +149,16 @@ impl ReceiveWindow {
     pub(crate) fn on_in_order(&mut self, segment_len: u32, held: usize) {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let free = self.capacity.saturating_sub(held);
-        if segment_len >= 128 && self.slow_start < free {
+        if segment_len >= 128 && self.slow_start < free && !self.short {
             self.slow_start = (self.slow_start + 2 * segment_len).min(free);
         }
     }
 
     /// The buffer may hold more from now on.
     pub(crate) fn grow_capacity(&mut self, capacity: usize) {
+        if self.short {
+            return;
+        }
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
         let limit = if self.scale.shift() == 0 { MAX_UNSCALED } else { u32::MAX };
         self.capacity = self.capacity.max(capacity.min(limit));
