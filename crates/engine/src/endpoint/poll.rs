@@ -5,6 +5,7 @@ use crate::event::{ConnectionId, Event};
 use crate::garbage::Garbage;
 use crate::instant::Instant;
 use crate::output::{Output, Transmit, TransmitBody};
+use crate::wheel::Due;
 
 /// Writers told of memory at once, which counts as much as a timer.
 const WAKES_PER_TURN: usize = 16;
@@ -49,8 +50,9 @@ impl Endpoint {
                 continue;
             }
             match self.wheel.pop_due(now) {
-                Some(timed) => self.expire(now, timed),
-                None => {
+                Due::Fired(timed) => self.expire(now, timed),
+                Due::Moved => {}
+                Due::Nothing => {
                     let (deadline, kind) = self.next_timer();
                     return Output::Wait(deadline, kind);
                 }
