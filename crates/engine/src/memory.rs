@@ -23,6 +23,9 @@ pub(crate) enum Supply {
     Refused,
 }
 
+/// With less than this left, in bytes, the limit counts as reached: writers get no crumbs.
+const LEAST: usize = 512;
+
 /// The budget.
 #[derive(Debug)]
 pub(crate) struct Memory {
@@ -65,9 +68,14 @@ impl Memory {
         }
     }
 
-    /// Whether nothing new may begin.
+    /// What is left until the limit.
+    pub(crate) fn left(&self) -> usize {
+        self.limits.limit.saturating_sub(self.used)
+    }
+
+    /// Whether nothing new may begin: less is left than is worth giving.
     pub(crate) fn is_exhausted(&self) -> bool {
-        self.used >= self.limits.limit
+        self.left() < LEAST
     }
 
     /// What a connection gets that is charged `held`, one of so many.
@@ -107,7 +115,7 @@ impl Memory {
 mod tests {
     use super::*;
 
-    const LIMITS: MemoryLimits = MemoryLimits { relief: 500, pressure: 700, limit: 1000 };
+    const LIMITS: MemoryLimits = MemoryLimits { relief: 5000, pressure: 7000, limit: 10_000 };
 
     #[test]
     fn pressure_begins_above_one_mark_and_ends_below_another() {
@@ -115,14 +123,14 @@ mod tests {
         let mut counters = Counters::default();
         let mut before = 0;
         for (used, supply, pressures) in [
-            (700, Supply::Plenty, 0),
-            (701, Supply::Short, 1),
-            (501, Supply::Short, 1),
-            (999, Supply::Short, 1),
-            (500, Supply::Plenty, 1),
-            (700, Supply::Plenty, 1),
-            (800, Supply::Short, 2),
-            (1000, Supply::Refused, 2),
+            (7000, Supply::Plenty, 0),
+            (7001, Supply::Short, 1),
+            (5001, Supply::Short, 1),
+            (9488, Supply::Short, 1),
+            (5000, Supply::Plenty, 1),
+            (7000, Supply::Plenty, 1),
+            (8000, Supply::Short, 2),
+            (9489, Supply::Refused, 2),
             (0, Supply::Plenty, 2),
         ] {
             memory.change(&mut counters, before, used);
@@ -135,9 +143,9 @@ mod tests {
     #[test]
     fn under_pressure_nobody_gets_more_than_a_share_or_what_is_guaranteed() {
         let mut memory = Memory::new(LIMITS, 10);
-        memory.change(&mut Counters::default(), 0, 800);
-        assert_eq!(memory.supply(100, 10), Supply::Short);
-        assert_eq!(memory.supply(101, 10), Supply::Refused);
+        memory.change(&mut Counters::default(), 0, 8000);
+        assert_eq!(memory.supply(1000, 10), Supply::Short);
+        assert_eq!(memory.supply(1001, 10), Supply::Refused);
         assert_eq!(memory.supply(10, 1_000_000), Supply::Short);
         assert_eq!(memory.supply(11, 1_000_000), Supply::Refused);
     }

@@ -274,3 +274,30 @@ fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
         && one.is_ipv4() == other.is_ipv4()
         && (one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::secrets::Secrets;
+
+    // Shows: H-75, RFC6056 s3.3b
+    #[test]
+    fn twenty_eight_thousand_connects_and_the_one_too_many_need_no_look_up() {
+        let mut endpoint = Endpoint::new(Config::default(), Secrets::from_seed([1; 32]), 1500);
+        endpoint.add_address("192.0.2.1".parse().unwrap(), 24).unwrap();
+        let server: SocketAddr = "192.0.2.2:80".parse().unwrap();
+        let connect =
+            |endpoint: &mut Endpoint, to| endpoint.connect(Instant::ZERO, ConnectRequest::new(to));
+        for _ in 32_768..=60_999 {
+            connect(&mut endpoint, server).unwrap();
+        }
+        assert_eq!(connect(&mut endpoint, server), Err(SocketError::AddressNotAvailable));
+        assert_eq!(endpoint.table.asked.get(), 0);
+        assert_eq!(endpoint.census().ports, 28_232);
+        // Each of them leads to another server as well.
+        let other: SocketAddr = "192.0.2.3:80".parse().unwrap();
+        assert!(connect(&mut endpoint, other).is_ok());
+        assert_eq!(endpoint.table.asked.get(), 0);
+    }
+}

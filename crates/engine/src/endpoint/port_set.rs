@@ -80,7 +80,8 @@ impl PortBits {
         start: u32,
         mut is_free: impl FnMut(u16) -> bool,
     ) -> Option<u16> {
-        let parity = if start % 2 == 0 { 0x5555_5555_5555_5555 } else { 0xaaaa_aaaa_aaaa_aaaa };
+        let parity =
+            if start.is_multiple_of(2) { 0x5555_5555_5555_5555 } else { 0xaaaa_aaaa_aaaa_aaaa };
         let start = start % one.count;
         let words = (one.count as usize).div_ceil(64);
         let begin = start as usize / 64;
@@ -89,7 +90,7 @@ impl PortBits {
             let mut free: u64 = parity;
             free &= !one.words.get(index).copied().unwrap_or(0);
             free &= !other.and_then(|bits| bits.words.get(index)).copied().unwrap_or(0);
-            if index == words - 1 && one.count % 64 != 0 {
+            if index == words - 1 && !one.count.is_multiple_of(64) {
                 free &= (1 << (one.count % 64)) - 1;
             }
             // The word of the start is read twice: its upper part first, its lower part last.
@@ -145,7 +146,6 @@ mod tests {
                     at % 2 == start % 2 && !one.contains(port) && !other.contains(port)
                 });
             let found = PortBits::find_free(&one, Some(&other), start, |_| true);
-            // A range of odd length joins its parities where it closes.
             let walk = walk.map(port_at);
             prop_assert_eq!(found, walk);
         }

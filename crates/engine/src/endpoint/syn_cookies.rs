@@ -10,7 +10,7 @@
 //! Deviates: the peer's initial number is hashed as well. In Linux's form a segment that begins a few
 //! bytes later passes for one with another MSS, and those bytes would be lost without a word.
 //!
-//! A guess is right with a probability of 12 in 2^24: six entries of the table, two minutes.
+//! A blind guess is right with a probability of 12 in 2^32: six entries of the table, two minutes.
 
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::Options;

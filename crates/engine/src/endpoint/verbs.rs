@@ -84,6 +84,7 @@ impl Endpoint {
     /// `WouldBlock` without room, `BrokenPipe` once the direction is shut, the pending error once.
     pub fn reserve_send(&mut self, id: ConnectionId, wanted: usize) -> Result<usize, SocketError> {
         self.check_memory(id)?;
+        let wanted = wanted.min(self.memory.left());
         let result = self.connections[id.index as usize].connection.reserve_send(wanted);
         self.recharge(id);
         result

@@ -224,4 +224,24 @@ mod tests {
             edge = new_edge;
         }
     }
+
+    #[test]
+    fn short_of_memory_nothing_grows_and_a_full_buffer_offers_little() {
+        let mut window = ReceiveWindow::initial(65_536, 1 << 22, 1000, true);
+        window.on_handshake(SeqNumber(0), true);
+        let calm = window.next_offer(SeqNumber(0), 0, 1000);
+        window.set_short(true);
+        window.on_in_order(1000, 0);
+        window.grow_capacity(1 << 20);
+        assert_eq!(window.next_offer(SeqNumber(0), 0, 1000), calm);
+        assert_eq!(window.capacity(), 65_536);
+        let shift = window.scale().shift();
+        let little = 4000u32.div_ceil(1 << shift) << shift;
+        assert_eq!(window.next_offer(SeqNumber(0), 40_000, 1000), little);
+        window.set_short(false);
+        assert!(window.next_offer(SeqNumber(0), 40_000, 1000) > 20_000);
+        window.grow_capacity(1 << 20);
+        window.on_in_order(1000, 0);
+        assert!(window.next_offer(SeqNumber(0), 0, 1000) > calm);
+    }
 }
