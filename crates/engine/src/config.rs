@@ -4,9 +4,13 @@
 //! The defaults are Linux's of version 6.18 (see `docs/decisions/linux-profile.md`). A value is set
 //! by builder method or by name; [`Config::validate`] judges them together.
 
+mod limits;
+
 use core::time::Duration;
 
 use thiserror::Error;
+
+pub use self::limits::{MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
 
 /// A setting that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -145,7 +149,10 @@ config! {
     /// How many time-outs end an established connection, as Linux counts them (15 is 924.6 s).
     tcp_retries2: u32 = 15, "tcp_retries2", "retransmissions", "Linux; RFC 9293 SHLD-11";
     /// How many time-outs end a connection whose socket is closed.
-    tcp_orphan_retries: u32 = 8, "tcp_orphan_retries", "retransmissions", "Linux (0 there means 8)";
+    /// Zero means 8.
+    tcp_orphan_retries: u32 = 0, "tcp_orphan_retries", "retransmissions", "Linux";
+    /// How many connections there may be that no application holds; beyond, a close is a reset.
+    tcp_max_orphans: usize = 65_536, "tcp_max_orphans", "connections", "Linux, where memory decides";
     /// The least value of the RTO's variance term.
     rto_min: Duration = Duration::from_millis(200), "tcp_rto_min_us", "microseconds", "Linux; RFC 6298 asks 1 s for the RTO";
     /// The greatest RTO.
@@ -156,8 +163,17 @@ config! {
     time_wait: Duration = Duration::from_secs(60), "towpath.time_wait", "seconds", "Linux's TCP_TIMEWAIT_LEN";
     /// How many TIME-WAIT records there may be; beyond, connections are closed without one.
     tcp_max_tw_buckets: usize = 131_072, "tcp_max_tw_buckets", "records", "Linux";
+    /// Whether a connect may use the four numbers of a connection in TIME-WAIT: 0 no, 1 with
+    /// timestamps, 2 with timestamps on loopback addresses.
+    tcp_tw_reuse: TimeWaitReuse = TimeWaitReuse::Loopback, "tcp_tw_reuse", "0, 1 or 2", "Linux; RFC 6191";
+    /// How long a connection is in TIME-WAIT before a connect may use its four numbers.
+    tcp_tw_reuse_delay: Duration = Duration::from_secs(1), "tcp_tw_reuse_delay", "milliseconds", "Linux";
+    /// Whether a reset is ignored in TIME-WAIT.
+    tcp_rfc1337: bool = true, "tcp_rfc1337", "0 or 1", "RFC 1337; 0 on Linux";
     /// The first and the last port for connects and for binds to port 0.
     ip_local_port_range: (u16, u16) = (32_768, 60_999), "ip_local_port_range", "ports, two numbers", "Linux; RFC 6056";
+    /// Ports that are never chosen, only given.
+    ip_local_reserved_ports: PortSet = PortSet::default(), "ip_local_reserved_ports", "ports and ranges", "Linux; RFC 6056 section 3.2";
     /// TTL, or hop limit, of what is sent.
     ip_default_ttl: u8 = 64, "ip_default_ttl", "hops", "RFC 1700, Linux";
     /// Path MTU discovery for IPv4: 0 and 3 on; 1 and 2 off, packets may be cut on their way.
@@ -170,9 +186,12 @@ config! {
     path_mtu_cache: usize = 4096, "towpath.path_mtu_cache", "destinations", "Towpath";
     /// Whether IPv6 packets carry a flow label.
     auto_flowlabels: bool = true, "net.ipv6.auto_flowlabels", "0 or 1", "RFC 6437, Linux";
-    /// How many half-open connections a listener may have.
+    /// Without SYN cookies: of how many half-open connections of a listener the last quarter is kept
+    /// free. A listener's backlog bounds them in any case.
     tcp_max_syn_backlog: usize = 2048, "tcp_max_syn_backlog", "records", "Linux";
-    /// The greatest backlog that `listen` gives.
+    /// When a SYN is answered with a cookie: 0 never, 1 when the SYN queue is full, 2 always.
+    tcp_syncookies: SynCookies = SynCookies::WhenFull, "tcp_syncookies", "0, 1 or 2", "Linux; RFC 4987 section 3.6";
+    /// The greatest backlog that `listen` gives. It bounds the SYN queue as well.
     somaxconn: usize = 4096, "somaxconn", "connections", "Linux, net.core.somaxconn";
     /// Whether a full accept queue resets the newcomer instead of letting it retry.
     tcp_abort_on_overflow: bool = false, "tcp_abort_on_overflow", "0 or 1", "Linux";
@@ -202,6 +221,9 @@ config! {
     max_out_of_order: usize = 8192, "towpath.max_out_of_order", "segments", "Towpath; SegmentSmack";
     /// Connections of one stack, half-open ones not counted.
     max_connections: usize = 1_048_576, "towpath.max_connections", "connections", "Towpath";
+    /// What the buffers and records of the stack may take: until pressure is over, from where there is
+    /// pressure, and at most.
+    memory: MemoryLimits = MemoryLimits { relief: 512 << 20, pressure: 768 << 20, limit: 1 << 30 }, "towpath.memory", "bytes, three numbers", "Towpath, after Linux's tcp_mem";
     /// Packets on their way through the stack's loopback.
     loopback_queue: usize = 1024, "towpath.loopback_queue", "packets", "Towpath";
     /// Packets that wait for the device.
@@ -293,7 +315,17 @@ impl Config {
         if self.max_connections > u32::MAX as usize {
             return contradiction("towpath.max_connections: at most 4294967295");
         }
+        let MemoryLimits { relief, pressure, limit } = self.memory;
+        if relief == 0 || relief > pressure || pressure > limit {
+            return contradiction("towpath.memory: want 0 < relief <= pressure <= limit");
+        }
         Ok(())
+    }
+
+    /// How many time-outs end a connection whose socket is closed: Linux's zero means eight, which is
+    /// more than 100 seconds.
+    pub(crate) fn orphan_retries(&self) -> u32 {
+        if self.tcp_orphan_retries == 0 { 8 } else { self.tcp_orphan_retries }
     }
 
     /// How many packets may wait for the device.
@@ -359,9 +391,10 @@ impl Value for Duration {
         let number: u64 = text.trim().parse().map_err(|_| invalid(name, text, "a whole number"))?;
         Ok(match name {
             "tcp_rto_min_us" => Duration::from_micros(number),
-            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" | "icmp_ratelimit" => {
-                Duration::from_millis(number)
-            }
+            "tcp_rto_max_ms"
+            | "tcp_invalid_ratelimit"
+            | "tcp_tw_reuse_delay"
+            | "icmp_ratelimit" => Duration::from_millis(number),
             _ => Duration::from_secs(number),
         })
     }
@@ -369,9 +402,10 @@ impl Value for Duration {
     fn show(&self, name: &'static str) -> String {
         match name {
             "tcp_rto_min_us" => self.as_micros().to_string(),
-            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" | "icmp_ratelimit" => {
-                self.as_millis().to_string()
-            }
+            "tcp_rto_max_ms"
+            | "tcp_invalid_ratelimit"
+            | "tcp_tw_reuse_delay"
+            | "icmp_ratelimit" => self.as_millis().to_string(),
             _ => self.as_secs().to_string(),
         }
     }
@@ -478,6 +512,9 @@ mod tests {
             ("ip_default_ttl", "0"),
             ("towpath.initial_window", "0"),
             ("towpath.egress_queue", "0"),
+            ("towpath.memory", "0 1 2"),
+            ("towpath.memory", "3 2 4"),
+            ("towpath.memory", "1 4 3"),
         ] {
             let mut config = Config::default();
             config.set_by_name(name, value).unwrap();

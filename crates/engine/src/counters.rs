@@ -47,6 +47,14 @@ counters! {
     syn_queue_full, "TcpExtTCPReqQFullDrop";
     /// Final ACKs of handshakes that wait for data (TCP_DEFER_ACCEPT).
     defer_accept_drops, "TcpExtTCPDeferAcceptDrop";
+    /// SYNs answered with a cookie because the SYN queue was full.
+    syn_queue_cookies, "TcpExtTCPReqQFullDoCookies";
+    /// SYN cookies sent.
+    syncookies_sent, "TcpExtSyncookiesSent";
+    /// SYN cookies that came back and were right.
+    syncookies_recv, "TcpExtSyncookiesRecv";
+    /// Acknowledgments that were no SYN cookie of ours, or one that is too old.
+    syncookies_failed, "TcpExtSyncookiesFailed";
     /// Challenge ACKs sent (RFC 5961).
     challenge_acks, "TcpExtTCPChallengeACK";
     /// SYNs in a synchronized state, answered by a challenge ACK or not at all.
@@ -77,6 +85,21 @@ counters! {
     time_wait, "TcpExtTW";
     /// TIME-WAIT records not made because there are too many.
     time_wait_overflow, "TcpExtTCPTimeWaitOverflow";
+    /// TIME-WAIT records ended because a connect uses their four numbers.
+    time_wait_recycled, "TcpExtTWRecycled";
+    /// TIME-WAIT records ended by a reset, where `tcp_rfc1337` is off.
+    time_wait_reset, "TowpathTimeWaitReset";
+    /// Connections that no application held any more, reset because there are too many or memory is
+    /// used up.
+    abort_on_memory, "TcpExtTCPAbortOnMemory";
+    /// How often the stack came under memory pressure.
+    memory_pressures, "TcpExtTCPMemoryPressures";
+    /// How often a connection gave up out-of-order data for lack of memory, or tried to.
+    prune_called, "TcpExtPruneCalled";
+    /// How often out-of-order data was given up for lack of memory.
+    ofo_pruned, "TcpExtOfoPruned";
+    /// Segments dropped for lack of memory.
+    rcv_pruned, "TcpExtRcvPruned";
     /// Segments queued out of order.
     ofo_queued, "TcpExtTCPOFOQueue";
     /// Out-of-order segments dropped because a limit is reached.

@@ -16,6 +16,7 @@ mod event;
 mod garbage;
 mod info;
 mod instant;
+mod memory;
 mod output;
 mod ranges;
 mod recovery;
@@ -28,7 +29,10 @@ mod timestamps;
 mod wheel;
 
 pub use chunks::Chunks;
-pub use config::{BufferSizes, Config, ConfigError, CongestionControl, Setting};
+pub use config::{
+    BufferSizes, Config, ConfigError, CongestionControl, MemoryLimits, PortSet, Setting,
+    SynCookies, TimeWaitReuse,
+};
 pub use connection::adjust::QuickAck;
 pub use connection::chronograph::Chronograph;
 pub use connection::icmp::{IcmpError, IcmpErrorKind};

@@ -22,8 +22,12 @@ pub struct Secrets {
     timestamp: [u8; 16],
     table: [u8; 16],
     flow: [u8; 16],
-    stream: u64,
     identification: u64,
+    cookie: [u8; 16],
+    cookie_base: [u8; 16],
+    /// How many numbers were given.
+    given: u64,
+    number: [u8; 16],
 }
 
 impl core::fmt::Debug for Secrets {
@@ -56,9 +60,12 @@ impl Secrets {
             port: pair(2),
             timestamp: pair(3),
             table: pair(4),
+            cookie: pair(5),
             flow: pair(6),
-            stream: derive(5, 0),
             identification: derive(7, 0),
+            cookie_base: pair(8),
+            number: pair(9),
+            given: 0,
         }
     }
 
@@ -92,20 +99,42 @@ impl Secrets {
         self.identification
     }
 
+    /// What hides the minute and the peer's number in a SYN cookie.
+    pub(crate) fn cookie_offset(&self, tuple: &FourTuple) -> u32 {
+        keyed(&self.cookie_base, tuple) as u32
+    }
+
+    /// The hash in a SYN cookie of one minute. Each minute has a key of its own, made from one that
+    /// nothing else is hashed with: what a peer sees in one minute says nothing of the next.
+    pub(crate) fn cookie_digest(&self, tuple: &FourTuple, irs: SeqNumber, minute: u64) -> u32 {
+        let half = |number: u8| {
+            let mut hasher = SipHasher24::new_with_key(&self.cookie);
+            hasher.write(&minute.to_le_bytes());
+            hasher.write(&[number]);
+            hasher.finish().to_le_bytes()
+        };
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&half(0));
+        key[8..].copy_from_slice(&half(1));
+        let mut hasher = SipHasher24::new_with_key(&key);
+        hasher.write(&tuple.to_bytes());
+        hasher.write(&irs.0.to_le_bytes());
+        hasher.finish() as u32
+    }
+
+    /// The next number of a keyed stream: it tells nothing of the ones before and after.
+    pub(crate) fn next_number(&mut self) -> u64 {
+        self.given = self.given.wrapping_add(1);
+        let mut hasher = SipHasher24::new_with_key(&self.number);
+        hasher.write(&self.given.to_le_bytes());
+        hasher.finish()
+    }
+
     /// The demultiplexer's hash: keyed, so that a peer cannot choose what collides (H-76).
     pub(crate) fn table_hash(&self, tuple: &FourTuple) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.table);
         hasher.write(&tuple.to_bytes());
         hasher.finish()
-    }
-
-    /// The next number of a deterministic stream (SplitMix64), for jitter and steps. Not for secrets.
-    pub(crate) fn next_number(&mut self) -> u64 {
-        self.stream = self.stream.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.stream;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
     }
 }
 

@@ -16,6 +16,8 @@ const SLOTS: usize = 1 << SLOT_BITS;
 /// 2^(20 + 8 * 6) ns is more than the engine's clock can count.
 const LEVELS: usize = 8;
 const NIL: u32 = u32::MAX;
+/// Entries that come down in one step.
+const MOVES: usize = 64;
 
 /// Names an armed timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,17 @@ struct Node<K> {
     next: u32,
 }
 
+/// What [`pop_due`](Wheel::pop_due) did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due<K> {
+    /// A timer fired.
+    Fired(K),
+    /// Timers came nearer: ask again.
+    Moved,
+    /// No timer is due.
+    Nothing,
+}
+
 /// Timers with keys of type `K`.
 #[derive(Debug)]
 pub(crate) struct Wheel<K> {
@@ -41,6 +54,8 @@ pub(crate) struct Wheel<K> {
     occupied: [u64; LEVELS],
     /// Ticks that have passed: no armed timer lies before.
     elapsed: u64,
+    /// The slot whose entries are on their way down: level and number.
+    cascading: Option<(usize, usize)>,
     armed: usize,
     /// The answer of `next_wakeup`, while it holds: it is asked far more often than it changes.
     wakeup: Cell<Option<Instant>>,
@@ -54,6 +69,7 @@ impl<K: Copy> Wheel<K> {
             heads: [[NIL; SLOTS]; LEVELS],
             occupied: [0; LEVELS],
             elapsed: 0,
+            cascading: None,
             armed: 0,
             wakeup: Cell::new(None),
         }
@@ -116,24 +132,29 @@ impl<K: Copy> Wheel<K> {
         self.nodes[id.0 as usize].deadline
     }
 
-    /// Takes one timer that is due at `now`.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<K> {
+    /// Takes one timer that is due at `now`, or takes a step towards it: no call looks at more than
+    /// a few timers.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Due<K> {
         let now_tick = tick(now);
         if self.wakeup.get().is_some_and(|wakeup| wakeup <= now) {
             self.wakeup.set(None);
         }
         loop {
+            if let Some((level, slot)) = self.cascading {
+                self.cascade(level, slot);
+                return Due::Moved;
+            }
             let Some((level, slot, start)) = self.first_slot() else {
                 self.elapsed = self.elapsed.max(now_tick);
-                return None;
+                return Due::Nothing;
             };
             if start > now_tick {
                 self.elapsed = self.elapsed.max(now_tick);
-                return None;
+                return Due::Nothing;
             }
             self.elapsed = self.elapsed.max(start);
             if level > 0 {
-                self.cascade(level, slot);
+                self.cascading = Some((level, slot));
                 continue;
             }
             let mut index = self.heads[0][slot];
@@ -142,11 +163,11 @@ impl<K: Copy> Wheel<K> {
                 if node.deadline <= now {
                     let key = node.key;
                     self.remove(TimerId(index));
-                    return key;
+                    return key.map_or(Due::Nothing, Due::Fired);
                 }
                 index = node.next;
             }
-            return None;
+            return Due::Nothing;
         }
     }
 
@@ -159,6 +180,9 @@ impl<K: Copy> Wheel<K> {
     }
 
     fn find_wakeup(&self) -> Option<Instant> {
+        if self.cascading.is_some() {
+            return Some(Instant::from_nanos(self.elapsed << TICK_BITS));
+        }
         let (level, slot, start) = self.first_slot()?;
         if level > 0 {
             return Some(Instant::from_nanos(start << TICK_BITS));
@@ -190,13 +214,18 @@ impl<K: Copy> Wheel<K> {
         None
     }
 
+    /// Moves some of a slot's entries down: the others with the next call.
     fn cascade(&mut self, level: usize, slot: usize) {
-        let mut index = std::mem::replace(&mut self.heads[level][slot], NIL);
-        self.occupied[level] &= !(1 << slot);
-        while index != NIL {
-            let next = self.nodes[index as usize].next;
+        for _ in 0..MOVES {
+            let index = self.heads[level][slot];
+            if index == NIL {
+                break;
+            }
+            self.unlink(index);
             self.link(index);
-            index = next;
+        }
+        if self.heads[level][slot] == NIL {
+            self.cascading = None;
         }
     }
 
@@ -258,11 +287,11 @@ mod tests {
             assert!(wakeup <= deadline);
             wakeups += 1;
             match wheel.pop_due(wakeup) {
-                Some(key) => {
+                Due::Fired(key) => {
                     assert_eq!((key, wakeup), ('a', deadline));
                     break;
                 }
-                None => assert!(wakeups < 10),
+                Due::Moved | Due::Nothing => assert!(wakeups < 20),
             }
         }
         assert_eq!((wheel.len(), wheel.next_wakeup()), (0, None));
@@ -271,9 +300,35 @@ mod tests {
     #[test]
     fn a_timer_armed_in_the_past_is_due_at_once() {
         let mut wheel = Wheel::new();
-        assert_eq!(wheel.pop_due(Instant::from_millis(5000)), None);
+        assert_eq!(wheel.pop_due(Instant::from_millis(5000)), Due::Nothing);
         wheel.insert(1, Instant::from_millis(10));
-        assert_eq!(wheel.pop_due(Instant::from_millis(5000)), Some(1));
+        assert_eq!(wheel.pop_due(Instant::from_millis(5000)), Due::Fired(1));
+    }
+
+    #[test]
+    fn ten_thousand_timers_of_one_slot_come_down_in_steps_and_none_fires_early_or_is_lost() {
+        let mut wheel = Wheel::new();
+        let minute = 60_000_000_000;
+        for number in 0..10_000u64 {
+            wheel.insert(number, Instant::from_nanos(minute + number * 1000));
+        }
+        let middle = Instant::from_nanos(minute + 5_000_500);
+        let (mut fired, mut moves) = (Vec::new(), 0u64);
+        loop {
+            let before = wheel.next_wakeup();
+            match wheel.pop_due(middle) {
+                Due::Fired(number) => fired.push(number),
+                Due::Moved => {
+                    moves += 1;
+                    assert!(before.is_some_and(|wakeup| wakeup <= middle));
+                }
+                Due::Nothing => break,
+            }
+        }
+        fired.sort_unstable();
+        assert_eq!(fired, (0..=5000).collect::<Vec<_>>());
+        assert!(moves >= 10_000 / MOVES as u64, "{moves}");
+        assert_eq!(wheel.len(), 4999);
     }
 
     proptest! {
@@ -298,8 +353,12 @@ mod tests {
                     _ => {
                         now = Instant::from_nanos(now.as_nanos() + nanos);
                         let mut fired = Vec::new();
-                        while let Some(key) = wheel.pop_due(now) {
-                            fired.push(key);
+                        loop {
+                            match wheel.pop_due(now) {
+                                Due::Fired(key) => fired.push(key),
+                                Due::Moved => {}
+                                Due::Nothing => break,
+                            }
                         }
                         fired.sort_unstable();
                         let mut due: Vec<usize> = list

@@ -18,6 +18,7 @@ use towpath_wire::ip::HeaderChecksum;
 
 use crate::flow::{Behaviour, Flow};
 use crate::host::Host;
+use crate::packet::Packet;
 use crate::pattern::{Numbers, Pattern};
 use crate::trace::Trace;
 
@@ -189,6 +190,12 @@ impl World {
         let result = act(&mut self.hosts[host.0].endpoint, now);
         self.poll(host.0);
         result
+    }
+
+    /// A packet of nobody in this world arrives at a host.
+    pub fn inject(&mut self, host: HostId, packet: &Packet) {
+        self.hosts[host.0].receive(self.now, &packet.to_bytes(), &mut self.trace);
+        self.poll(host.0);
     }
 
     /// Runs until nothing is under way and no timer is armed, at most for `limit`.

@@ -68,7 +68,7 @@ impl Connection {
         }
         let config = context.config;
         let retries =
-            if self.is_attached() { config.tcp_retries2 } else { config.tcp_orphan_retries };
+            if self.is_attached() { config.tcp_retries2 } else { config.orphan_retries() };
         now - first >= give_up_after(config, retries)
     }
 
@@ -90,7 +90,7 @@ impl Connection {
         let (probes, limit) = if self.is_attached() {
             (self.send.unanswered_probes(), config.tcp_retries2)
         } else {
-            (self.send.probes(), config.tcp_orphan_retries)
+            (self.send.probes(), config.orphan_retries())
         };
         if impatient || probes >= limit {
             context.counters.abort_on_timeout += 1;

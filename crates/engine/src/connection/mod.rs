@@ -47,6 +47,7 @@ use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
 use crate::garbage::Garbage;
 use crate::instant::Instant;
+use crate::memory::Supply;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
 use crate::recv::{RecvSpace, Surroundings};
@@ -65,6 +66,8 @@ pub(crate) struct Context<'a> {
     pub(crate) paths: &'a mut PathMtus,
     /// The link's MTU, in bytes.
     pub(crate) mtu: usize,
+    /// What memory the connection gets.
+    pub(crate) supply: Supply,
 }
 
 /// One connection.
@@ -386,6 +389,21 @@ impl Connection {
     /// Bytes kept for sending and for reading.
     pub(crate) fn held_bytes(&self) -> (usize, usize) {
         (self.send.buffer().len(), self.recv.held())
+    }
+
+    /// What the stack's budget counts for the connection, beside the record itself.
+    pub(crate) fn charge(&self) -> usize {
+        self.send.buffer().charge() + self.recv.charge()
+    }
+
+    /// How the stack's memory is.
+    pub(crate) fn on_supply(&mut self, supply: Supply) {
+        self.recv.on_supply(supply);
+    }
+
+    /// Whether the connection is over.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state.name() == StateName::Closed
     }
 
     /// Whether a byte or a FIN that the application gave is not acknowledged yet.

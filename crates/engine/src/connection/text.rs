@@ -9,6 +9,7 @@ use crate::chunks::Chunks;
 use crate::error::CloseReason;
 use crate::event::Readiness;
 use crate::instant::Instant;
+use crate::memory::Supply;
 use crate::recv::ack_policy::Owes;
 use crate::recv::{Text, Verdict};
 use crate::timer::TimerKind;
@@ -42,6 +43,17 @@ impl Connection {
             self.owed.reset = Some(Reset::Answer(segment.ack));
             self.end(context, CloseReason::Aborted);
             return Step::Done;
+        }
+        if context.supply == Supply::Refused && after.after(self.recv.nxt()) && !payload.is_empty()
+        {
+            let ration = self.recv.ration(segment.seq, context.garbage);
+            context.counters.prune_called += 1;
+            context.counters.ofo_pruned += u64::from(ration.pruned);
+            if !ration.may_keep {
+                context.counters.rcv_pruned += 1;
+                self.recv.policy_mut().owe_now();
+                return Step::Done;
+            }
         }
         let text_len = payload.len();
         let segment_len = if gso_size == 0 { text_len as u32 } else { u32::from(gso_size) };

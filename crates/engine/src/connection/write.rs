@@ -76,6 +76,25 @@ impl Connection {
         Ok(granted)
     }
 
+    /// The stack has no memory for what is to be written: tells when there is some.
+    pub(crate) fn refuse_write(&mut self) -> SocketError {
+        match self.check_writable() {
+            Ok(()) => {
+                self.user.wants_room = true;
+                SocketError::WouldBlock
+            }
+            Err(error) => error,
+        }
+    }
+
+    /// The stack has memory again.
+    pub(crate) fn on_memory(&mut self, config: &Config) {
+        if self.user.wants_room && self.is_room_worth_a_wake(config) {
+            self.user.wants_room = false;
+            self.user.raise(Readiness::WRITABLE);
+        }
+    }
+
     fn on_written(&mut self, len: usize, flags: SendFlags) {
         let window = self.congestion.controller().window();
         let room = window.saturating_sub(self.recovery.pipe());

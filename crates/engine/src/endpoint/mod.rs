@@ -11,11 +11,14 @@ mod echo;
 mod identification;
 mod listener;
 mod open;
+mod passive;
 pub(crate) mod path_mtu;
 mod poll;
+mod port_set;
 mod ports;
 mod records;
 mod reset;
+mod syn_cookies;
 mod syn_received;
 pub(crate) mod table;
 mod time_wait;
@@ -48,6 +51,7 @@ use crate::error::SocketError;
 use crate::event::{ConnectionId, Event, ListenerId};
 use crate::garbage::Garbage;
 use crate::instant::Instant;
+use crate::memory::{Memory, Supply};
 use crate::output::Transmit;
 use crate::secrets::Secrets;
 use crate::timer::TimerKind;
@@ -74,6 +78,9 @@ pub struct Endpoint {
     half_open: Slab<SynReceived>,
     time_wait: Slab<TimeWait>,
     wheel: Wheel<Timed>,
+    memory: Memory,
+    /// Connections that nobody holds and that are not over.
+    orphans: usize,
     generation: u32,
     /// Connections that may have something to send.
     touched: VecDeque<ConnectionId>,
@@ -97,6 +104,12 @@ struct Slot {
     touched: bool,
     /// It is in the table, its port is held.
     on_wire: bool,
+    /// It counts as an orphan.
+    orphan: bool,
+    /// It is among those who wait for memory.
+    waits_for_memory: bool,
+    /// What the budget counts for it, in bytes.
+    charge: usize,
 }
 
 /// Whose timer it is.
@@ -163,15 +176,21 @@ pub struct Census {
     pub receive_bytes: usize,
     /// Local ports in use.
     pub ports: usize,
+    /// Connections that no application holds, and that are not over.
+    pub orphans: usize,
+    /// Bytes that the budget counts: buffers and records.
+    pub memory: usize,
 }
 
 impl Endpoint {
     /// An endpoint without addresses. `config` must have passed
     /// [`validate`](Config::validate); `mtu` is the device's, in bytes.
-    pub fn new(config: Config, mut secrets: Secrets, mtu: usize) -> Endpoint {
-        let ports = Ports::new(&mut secrets);
+    pub fn new(config: Config, secrets: Secrets, mtu: usize) -> Endpoint {
         let identifications = Identifications::new(secrets.identification_key());
         Endpoint {
+            ports: Ports::new(&config),
+            memory: Memory::new(config.memory, config.tcp_rmem.min.max(config.tcp_wmem.min)),
+            orphans: 0,
             echo: EchoLimit::new(config.echo_replies_per_second),
             config,
             counters: Counters::default(),
@@ -179,7 +198,6 @@ impl Endpoint {
             mtu,
             addresses: Addresses::default(),
             table: Table::new(),
-            ports,
             connections: Slab::new(),
             listeners: Slab::new(),
             half_open: Slab::new(),
@@ -248,6 +266,8 @@ impl Endpoint {
             listeners: self.listeners.len(),
             timers: self.wheel.len(),
             ports: self.ports.len(),
+            orphans: self.orphans,
+            memory: self.memory.used(),
             ..Census::default()
         };
         for (_, listener) in &self.listeners {
@@ -293,7 +313,7 @@ impl Endpoint {
         id: ConnectionId,
         act: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> Result<R, SocketError> {
-        self.slot(id)?;
+        let supply = self.supply(id)?;
         let slot = &mut self.connections[id.index as usize];
         let mut context = Context {
             config: &self.config,
@@ -301,14 +321,22 @@ impl Endpoint {
             garbage: &mut self.garbage,
             paths: &mut self.paths,
             mtu: self.mtu,
+            supply,
         };
+        slot.connection.on_supply(supply);
         let result = act(&mut slot.connection, &mut context);
         if !slot.touched {
             slot.touched = true;
             self.touched.push_back(id);
         }
+        self.recharge(id);
         self.tell_news(id);
         Ok(result)
+    }
+
+    /// What memory a connection gets at the moment.
+    fn supply(&self, id: ConnectionId) -> Result<Supply, SocketError> {
+        Ok(self.memory.supply(self.slot(id)?.charge, self.connections.len()))
     }
 
     fn tell_news(&mut self, id: ConnectionId) {

@@ -9,6 +9,10 @@ use crate::event::{ConnectionId, Event};
 use crate::garbage::Garbage;
 use crate::instant::Instant;
 use crate::output::{Output, Transmit, TransmitBody};
+use crate::wheel::Due;
+
+/// Writers told of memory at once, which counts as much as a timer.
+const WAKES_PER_TURN: usize = 16;
 
 impl Endpoint {
     /// The next output: events first, then packets, then due timers (which make packets and events),
@@ -44,9 +48,15 @@ impl Endpoint {
             if timers >= self.config.timers_per_hold {
                 return Output::Wait(now, None);
             }
+            if self.memory.has_news() {
+                self.wake_writers(WAKES_PER_TURN);
+                timers += 1;
+                continue;
+            }
             match self.wheel.pop_due(now) {
-                Some(timed) => self.expire(now, timed),
-                None => {
+                Due::Fired(timed) => self.expire(now, timed),
+                Due::Moved => {}
+                Due::Nothing => {
                     let (deadline, kind) = self.next_timer();
                     return Output::Wait(deadline, kind);
                 }
@@ -100,13 +110,14 @@ impl Endpoint {
         !self.touched.is_empty()
             || !self.answers.is_empty()
             || !self.events.is_empty()
+            || self.memory.has_news()
             || self.has_loopback()
     }
 
     /// The next packet of a connection that leaves this host.
     fn emit(&mut self, now: Instant, id: ConnectionId) -> Option<Transmit> {
         loop {
-            self.slot(id).ok()?;
+            let supply = self.supply(id).ok()?;
             let slot = &mut self.connections[id.index as usize];
             let mut context = crate::connection::Context {
                 config: &self.config,
@@ -114,7 +125,9 @@ impl Endpoint {
                 garbage: &mut self.garbage,
                 paths: &mut self.paths,
                 mtu: self.mtu,
+                supply,
             };
+            slot.connection.on_supply(supply);
             let transmit = slot.connection.poll_transmit(now, &mut context)?;
             if let Some(transmit) = self.route(now, transmit) {
                 return Some(transmit);
@@ -201,8 +214,22 @@ impl Endpoint {
             record.timer = Some(self.wheel.insert(Timed::SynReceived(index), deadline));
             return;
         }
+        let Some(listener) = self
+            .listeners
+            .get_mut(record.listener.index as usize)
+            .filter(|listener| listener.generation == record.listener.generation)
+        else {
+            // Its listener was closed.
+            self.remove_half_open(index);
+            return;
+        };
         self.counters.timeouts += 1;
-        let overdue = record.on_timeout(now, &self.config);
+        let retries = listener.synack_retries(self.config.tcp_synack_retries);
+        let was_young = record.is_young();
+        let overdue = record.on_timeout(now, retries);
+        if overdue != Overdue::Forget && was_young {
+            listener.young = listener.young.saturating_sub(1);
+        }
         if overdue == Overdue::Forget {
             self.counters.attempt_fails += 1;
             self.remove_half_open(index);

@@ -87,6 +87,45 @@ pub(crate) struct Syn<'a> {
     pub(crate) options: &'a SocketOptions,
 }
 
+impl Syn<'_> {
+    /// What the SYN-ACK says of our receiving side.
+    pub(crate) fn offer(&self, config: &Config, mtu: usize, agreed: &Agreed) -> Offer {
+        let mss = self.options.advertised_mss(self.tuple.remote_ip, mtu);
+        let room = Room::new(config, self.options);
+        let window = negotiate::receive_window(config, &room, mss, agreed.timestamp.is_some());
+        Offer::new(mss, &window)
+    }
+}
+
+/// What a SYN-ACK of a passive open says.
+#[derive(Debug)]
+pub(crate) struct SynAck<'a> {
+    pub(crate) tuple: &'a FourTuple,
+    pub(crate) iss: SeqNumber,
+    pub(crate) irs: SeqNumber,
+    pub(crate) agreed: &'a Agreed,
+    pub(crate) offer: &'a Offer,
+    pub(crate) timestamp: u32,
+    pub(crate) ttl: u8,
+    pub(crate) dscp: u8,
+}
+
+impl SynAck<'_> {
+    pub(crate) fn packet(&self, config: &Config) -> Transmit {
+        let segment = Segment {
+            src_port: self.tuple.local_port,
+            dst_port: self.tuple.remote_port,
+            seq: self.iss,
+            ack: self.irs + 1,
+            flags: Flags::SYN | Flags::ACK,
+            window: self.offer.window,
+            urgent: 0,
+            options: self.agreed.syn_ack_options(config, self.offer, self.timestamp),
+        };
+        packet(self.tuple, self.ttl, self.dscp, segment)
+    }
+}
+
 impl SynReceived {
     // Implements: RFC9293 s3.10.7.2b, H-30
     pub(crate) fn new(
@@ -98,9 +137,6 @@ impl SynReceived {
     ) -> SynReceived {
         let options = syn.options;
         let agreed = Agreed::new(config, &syn.segment.options);
-        let mss = options.advertised_mss(syn.tuple.remote_ip, mtu);
-        let room = Room::new(config, options);
-        let window = negotiate::receive_window(config, &room, mss, agreed.timestamp.is_some());
         SynReceived {
             tuple: syn.tuple,
             listener,
@@ -114,7 +150,7 @@ impl SynReceived {
             last_challenge: None,
             timeouts: 0,
             answers: 0,
-            offer: Offer::new(mss, &window),
+            offer: syn.offer(config, mtu, &agreed),
             ttl: options.ttl.unwrap_or(config.ip_default_ttl),
             dscp: options.dscp(),
             defer: u8::try_from(options.deferring_timeouts(config)).unwrap_or(u8::MAX),
@@ -132,11 +168,17 @@ impl SynReceived {
         self.last_answer + backed_off(INITIAL_RTO, self.timeouts, config.rto_max)
     }
 
-    /// Nothing answered in time, or nothing that completes the handshake.
+    /// Whether the SYN-ACK has not timed out yet.
+    pub(crate) fn is_young(&self) -> bool {
+        self.timeouts == 0
+    }
+
+    /// Nothing answered in time, or nothing that completes the handshake. The SYN-ACK is sent again
+    /// at most `retries` times.
     // Implements: H-26
-    pub(crate) fn on_timeout(&mut self, now: Instant, config: &Config) -> Overdue {
+    pub(crate) fn on_timeout(&mut self, now: Instant, retries: u32) -> Overdue {
         let deferred = self.acknowledged && self.timeouts < u32::from(self.defer);
-        if self.timeouts >= config.tcp_synack_retries && !deferred {
+        if self.timeouts >= retries && !deferred {
             return Overdue::Forget;
         }
         // The last time-out asks the peer for another ACK, which will count.
@@ -234,18 +276,17 @@ impl SynReceived {
     pub(crate) fn answer(&mut self, now: Instant, config: &Config) -> Transmit {
         self.last_answer = now;
         self.answers = self.answers.saturating_add(1);
-        let timestamp = timestamps::clock(now, self.timestamp_offset);
-        let segment = Segment {
-            src_port: self.tuple.local_port,
-            dst_port: self.tuple.remote_port,
-            seq: self.iss,
-            ack: self.irs + 1,
-            flags: Flags::SYN | Flags::ACK,
-            window: self.offer.window,
-            urgent: 0,
-            options: self.agreed.syn_ack_options(config, &self.offer, timestamp),
+        let answer = SynAck {
+            tuple: &self.tuple,
+            iss: self.iss,
+            irs: self.irs,
+            agreed: &self.agreed,
+            offer: &self.offer,
+            timestamp: timestamps::clock(now, self.timestamp_offset),
+            ttl: self.ttl,
+            dscp: self.dscp,
         };
-        self.packet(segment)
+        answer.packet(config)
     }
 
     /// An ACK that says where we stand.
@@ -269,14 +310,14 @@ impl SynReceived {
             urgent: 0,
             options: towpath_wire::tcp::Options { timestamps, ..Default::default() },
         };
-        self.packet(segment)
+        packet(&self.tuple, self.ttl, self.dscp, segment)
     }
+}
 
-    fn packet(&self, segment: Segment) -> Transmit {
-        let mut transmit = emit::packet(&self.tuple, self.ttl, segment, Chunks::new());
-        transmit.ip.dscp = self.dscp;
-        transmit
-    }
+fn packet(tuple: &FourTuple, ttl: u8, dscp: u8, segment: Segment) -> Transmit {
+    let mut transmit = emit::packet(tuple, ttl, segment, Chunks::new());
+    transmit.ip.dscp = dscp;
+    transmit
 }
 
 #[cfg(test)]

@@ -68,14 +68,23 @@ pub(crate) enum Entry {
 #[derive(Debug)]
 pub(crate) struct Table {
     entries: HashTable<(FourTuple, Entry)>,
+    /// How often it was asked.
+    #[cfg(test)]
+    pub(crate) asked: core::cell::Cell<u64>,
 }
 
 impl Table {
     pub(crate) fn new() -> Table {
-        Table { entries: HashTable::new() }
+        Table {
+            entries: HashTable::new(),
+            #[cfg(test)]
+            asked: core::cell::Cell::new(0),
+        }
     }
 
     pub(crate) fn get(&self, secrets: &Secrets, tuple: &FourTuple) -> Option<Entry> {
+        #[cfg(test)]
+        self.asked.set(self.asked.get() + 1);
         let hash = secrets.table_hash(tuple);
         self.entries.find(hash, |(key, _)| key == tuple).map(|(_, entry)| *entry)
     }

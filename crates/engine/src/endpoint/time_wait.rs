@@ -4,9 +4,10 @@
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::{Flags, Options, Segment, WindowScale};
 
+use super::addresses::is_loopback;
 use super::table::FourTuple;
 use crate::chunks::Chunks;
-use crate::config::Config;
+use crate::config::{Config, TimeWaitReuse};
 use crate::connection::emit;
 use crate::instant::Instant;
 use crate::output::Transmit;
@@ -27,6 +28,7 @@ pub(crate) struct TimeWait {
     rcv_wnd: u32,
     scale: WindowScale,
     timestamps: Option<Timestamps>,
+    entered_at: Instant,
     last_answer: Option<Instant>,
 }
 
@@ -41,12 +43,15 @@ pub(crate) enum Disposition {
     Reopen(SeqNumber),
     /// Nothing: it was answered a moment ago.
     Limited,
+    /// A reset ends it, where RFC 1337 is switched off.
+    End,
     /// Nothing.
     Drop,
 }
 
 impl TimeWait {
     pub(crate) fn new(
+        now: Instant,
         tuple: FourTuple,
         snd_nxt: SeqNumber,
         rcv_nxt: SeqNumber,
@@ -62,12 +67,49 @@ impl TimeWait {
             rcv_wnd,
             scale,
             timestamps,
+            entered_at: now,
             last_answer: None,
         }
     }
 
+    /// When it began.
+    pub(crate) fn entered_at(&self) -> Instant {
+        self.entered_at
+    }
+
+    /// Where a new connection of the same four numbers begins: beyond all that the old one sent.
+    // Implements: RFC6191 s3
+    pub(crate) fn next_iss(&self) -> SeqNumber {
+        self.snd_nxt + ISN_STEP
+    }
+
+    /// Whether timestamps tell the segments of a new connection of the same four numbers from those
+    /// of the old one.
+    pub(crate) fn has_timestamps(&self) -> bool {
+        self.timestamps.is_some()
+    }
+
+    /// Whether a connect may take the four numbers over, after a while: Linux's `tcp_tw_reuse`.
+    pub(crate) fn is_reusable(&self, config: &Config) -> bool {
+        self.has_timestamps()
+            && match config.tcp_tw_reuse {
+                TimeWaitReuse::Never => false,
+                TimeWaitReuse::Always => true,
+                TimeWaitReuse::Loopback => {
+                    is_loopback(self.tuple.local_ip) || is_loopback(self.tuple.remote_ip)
+                }
+            }
+    }
+
+    /// Whether that while has passed: the old connection's last timestamp is out of date by a tick of
+    /// the peer's clock at least.
+    // Implements: RFC6191 s2a, I-10
+    pub(crate) fn may_be_taken_over(&self, now: Instant, config: &Config) -> bool {
+        self.is_reusable(config) && now - self.entered_at > config.tcp_tw_reuse_delay
+    }
+
     /// Judges a segment.
-    // Implements: RFC9293 s3.10.7.4p, 9293 MAY-2, 9293 SHLD-4, H-44
+    // Implements: RFC9293 s3.10.7.4p, 9293 MAY-2, 9293 SHLD-4, RFC6191 s2a, RFC6191 s2b, RFC1337 s2, RFC1337 s3, H-44
     pub(crate) fn judge(
         &mut self,
         now: Instant,
@@ -82,7 +124,8 @@ impl TimeWait {
         };
         if flags.contains(Flags::RST) {
             // RFC 1337: a reset must not cut TIME-WAIT short.
-            return Disposition::Drop;
+            let ends = !config.tcp_rfc1337 && segment.seq == self.rcv_nxt && !old;
+            return if ends { Disposition::End } else { Disposition::Drop };
         }
         if flags.contains(Flags::SYN) && !flags.contains(Flags::ACK) && !old {
             let newer_stamp = match (&self.timestamps, segment.options.timestamps) {
@@ -92,7 +135,7 @@ impl TimeWait {
                 _ => false,
             };
             if segment.seq.after(self.rcv_nxt) || newer_stamp {
-                return Disposition::Reopen(self.snd_nxt + ISN_STEP);
+                return Disposition::Reopen(self.next_iss());
             }
         }
         let len = segment.sequence_len(text_len);
@@ -109,8 +152,10 @@ impl TimeWait {
         if empty_and_expected || !flags.contains(Flags::ACK) && !flags.contains(Flags::SYN) {
             return Disposition::Drop;
         }
+        // What carries text or a FIN is no part of a loop of ACKs (RFC 5961 section 7).
+        let loops = len == 0 || flags.contains(Flags::SYN);
         let limited =
-            self.last_answer.is_some_and(|last| now - last < config.tcp_invalid_ratelimit);
+            loops && self.last_answer.is_some_and(|last| now - last < config.tcp_invalid_ratelimit);
         if limited { Disposition::Limited } else { Disposition::Acknowledge }
     }
 
@@ -153,7 +198,8 @@ mod tests {
             remote_port: 4000,
         };
         let timestamps = timestamps.then(|| Timestamps::new(0, 100, Instant::ZERO));
-        TimeWait::new(tuple, SND_NXT, RCV_NXT, 65_535, WindowScale::new(0), timestamps)
+        let now = Instant::ZERO;
+        TimeWait::new(now, tuple, SND_NXT, RCV_NXT, 65_535, WindowScale::new(0), timestamps)
     }
 
     fn judge(

@@ -15,6 +15,7 @@ use crate::error::{CloseReason, SocketError};
 use crate::event::{ConnectionId, ListenerId, Readiness};
 use crate::info::TcpInfo;
 use crate::instant::Instant;
+use crate::memory::Supply;
 use crate::send::marks::SendFlags;
 
 impl Endpoint {
@@ -54,7 +55,8 @@ impl Endpoint {
             .is_ok_and(|listener| listener.ready.iter().any(|waiting| self.slot(*waiting).is_ok()))
     }
 
-    /// Stops listening. Connections that nobody accepted are reset, half-open ones forgotten.
+    /// Stops listening. Connections that nobody accepted, of which there are no more than `somaxconn`
+    /// and one, are reset; half-open ones are forgotten when their timer or their peer comes.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
         if self.listener(id).is_err() {
             return;
@@ -62,16 +64,7 @@ impl Endpoint {
         let listener = self.listeners.remove(id.index as usize);
         let key = Endpoint::listener_key(listener.local.ip(), listener.local.port());
         self.table.remove(&self.secrets, &key, Entry::Listener(id.index));
-        self.ports.release_of_listener(listener.local.port());
-        let orphans: Vec<u32> = self
-            .half_open
-            .iter()
-            .filter(|(_, record)| record.listener == id)
-            .map(|(index, _)| index as u32)
-            .collect();
-        for index in orphans {
-            self.remove_half_open(index);
-        }
+        self.ports.release_of_listener(&self.secrets, listener.local);
         for connection in listener.ready {
             self.abort(now, connection);
         }
@@ -100,8 +93,26 @@ impl Endpoint {
     ///
     /// `WouldBlock` without room, `BrokenPipe` once the direction is shut, the pending error once.
     pub fn reserve_send(&mut self, id: ConnectionId, wanted: usize) -> Result<usize, SocketError> {
-        self.slot(id)?;
-        self.connections[id.index as usize].connection.reserve_send(&self.config, wanted)
+        self.check_memory(id)?;
+        let wanted = wanted.min(self.memory.left());
+        let slot = &mut self.connections[id.index as usize];
+        let result = slot.connection.reserve_send(&self.config, wanted);
+        self.recharge(id);
+        result
+    }
+
+    /// Whether there is memory for what a connection is to send. Else it is told when there is.
+    fn check_memory(&mut self, id: ConnectionId) -> Result<(), SocketError> {
+        if self.supply(id)? != Supply::Refused {
+            return Ok(());
+        }
+        let slot = &mut self.connections[id.index as usize];
+        let error = slot.connection.refuse_write();
+        if error == SocketError::WouldBlock && !slot.waits_for_memory {
+            slot.waits_for_memory = true;
+            self.memory.wait(id);
+        }
+        Err(error)
     }
 
     /// Appends at most `reserved` bytes and gives the charge back.
@@ -126,6 +137,7 @@ impl Endpoint {
         data: &[u8],
         flags: SendFlags,
     ) -> Result<usize, SocketError> {
+        self.check_memory(id)?;
         self.with_connection(id, |connection, context| {
             connection.send_small(context.config, data, flags)
         })?
@@ -171,6 +183,7 @@ impl Endpoint {
     /// afterwards, though the record may live on until the peer has answered.
     pub fn close(&mut self, now: Instant, id: ConnectionId) {
         let _ = self.with_connection(id, |connection, context| connection.close(now, context));
+        self.orphan(id);
     }
 
     /// Resets a connection and lets go of it.

@@ -191,6 +191,11 @@ impl AckPolicy {
         Owes::Now
     }
 
+    /// What waited behind holes is gone: owed ACKs do not report it.
+    pub(crate) fn forget_blocks(&mut self) {
+        self.owed.iter_mut().for_each(Blocks::clear);
+    }
+
     /// RCV.NXT moved: ACKs owed for holes below are out of date, one cumulative ACK says more.
     pub(crate) fn on_advance(&mut self) {
         if !self.owed.is_empty() {

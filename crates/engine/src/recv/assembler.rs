@@ -59,6 +59,20 @@ impl Assembler {
         self.waiting_len
     }
 
+    /// Pieces that wait behind holes.
+    pub(crate) fn pieces(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Forgets what waits behind holes. It is returned, to be dropped.
+    pub(crate) fn clear_waiting(&mut self) -> Assembler {
+        Assembler {
+            waiting: std::mem::take(&mut self.waiting),
+            waiting_len: std::mem::take(&mut self.waiting_len),
+            ..Assembler::default()
+        }
+    }
+
     /// Whether there is a hole.
     pub(crate) fn has_hole(&self) -> bool {
         !self.waiting.is_empty()

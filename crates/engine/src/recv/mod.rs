@@ -9,6 +9,7 @@ pub(crate) mod ack_policy;
 pub(crate) mod assembler;
 pub(crate) mod autotune;
 mod intake;
+mod ration;
 pub(crate) mod room;
 pub(crate) mod sack;
 mod urgent;

@@ -26,7 +26,12 @@ pub(crate) struct ReceiveWindow {
     /// RCV.NXT when it was offered (Linux's `rcv_wup`).
     offered_at: SeqNumber,
     scale: WindowScale,
+    /// The stack is short of memory: what may be offered does not grow.
+    short: bool,
 }
+
+/// Under memory pressure a window that is half full is no larger than this, in segments: Linux's.
+const SHORT_SEGMENTS: u32 = 4;
 
 impl ReceiveWindow {
     /// The window for a SYN: whole segments of the initial buffer, and the scale that the largest
@@ -48,7 +53,13 @@ impl ReceiveWindow {
             offered,
             offered_at: SeqNumber::default(),
             scale,
+            short: false,
         }
+    }
+
+    /// Whether the stack is short of memory.
+    pub(crate) fn set_short(&mut self, short: bool) {
+        self.short = short;
     }
 
     /// The peer's first sequence number is known; without its window scale ours is zero too.
@@ -91,13 +102,17 @@ impl ReceiveWindow {
         let full = self.full();
         let mss = rcv_mss.min(full).max(1);
         let shift = self.scale.shift();
+        let mut most = self.slow_start;
         if free < full / 2 {
+            if self.short {
+                most = most.min(SHORT_SEGMENTS * mss);
+            }
             free = free >> shift << shift;
             if free < self.capacity >> 4 || free < mss {
                 return 0;
             }
         }
-        free = free.min(self.slow_start);
+        free = free.min(most);
         if shift > 0 {
             // Rounded up to what the field can say; the capacity has that much to spare.
             (free.div_ceil(1 << shift)) << shift
@@ -134,7 +149,7 @@ impl ReceiveWindow {
     pub(crate) fn on_in_order(&mut self, segment_len: u32, held: usize) -> bool {
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         let free = self.capacity.saturating_sub(held).min(self.clamp);
-        let grows = segment_len >= 128 && self.slow_start < free;
+        let grows = segment_len >= 128 && self.slow_start < free && !self.short;
         if grows {
             self.slow_start = self.slow_start.saturating_add(2 * segment_len).min(free);
         }
@@ -149,6 +164,9 @@ impl ReceiveWindow {
 
     /// The buffer may hold more from now on.
     pub(crate) fn grow_capacity(&mut self, capacity: usize) {
+        if self.short {
+            return;
+        }
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
         self.capacity = self.capacity.max(capacity);
     }
@@ -264,5 +282,25 @@ mod tests {
             assert!(new_edge.at_or_after(edge), "step {step}");
             edge = new_edge;
         }
+    }
+
+    #[test]
+    fn short_of_memory_nothing_grows_and_a_full_buffer_offers_little() {
+        let mut window = ReceiveWindow::initial(&room(65_536, 1 << 22), 1000, true);
+        window.on_handshake(SeqNumber(0), true);
+        let calm = window.next_offer(SeqNumber(0), 0, 1000);
+        window.set_short(true);
+        window.on_in_order(1000, 0);
+        window.grow_capacity(1 << 20);
+        assert_eq!(window.next_offer(SeqNumber(0), 0, 1000), calm);
+        assert_eq!(window.capacity, 65_536);
+        let shift = window.scale().shift();
+        let little = 4000u32.div_ceil(1 << shift) << shift;
+        assert_eq!(window.next_offer(SeqNumber(0), 40_000, 1000), little);
+        window.set_short(false);
+        assert!(window.next_offer(SeqNumber(0), 40_000, 1000) > 20_000);
+        window.grow_capacity(1 << 20);
+        window.on_in_order(1000, 0);
+        assert!(window.next_offer(SeqNumber(0), 0, 1000) > calm);
     }
 }

@@ -66,6 +66,11 @@ impl SendBuffer {
         self.capacity.saturating_sub(self.len()).saturating_sub(self.reserved)
     }
 
+    /// Bytes kept, or promised to a writer.
+    pub(crate) fn charge(&self) -> usize {
+        self.len() + self.reserved
+    }
+
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }

@@ -200,6 +200,19 @@ impl Single {
         }
     }
 
+    /// The application reads exactly `len` bytes, and then the end of the stream.
+    pub fn read_all_to_end(&mut self, id: ConnectionId, len: usize) {
+        let mut got = 0;
+        while got < len {
+            match self.try_read(id, len - got) {
+                Ok(0) => self.fail(&format!("the stream ended after {got} bytes of {len}")),
+                Ok(n) => got += n,
+                Err(error) => self.fail(&format!("read {got} bytes of {len}, then: {error}")),
+            }
+        }
+        self.read_end(id);
+    }
+
     /// The application's next read gives the end of the stream.
     pub fn read_end(&mut self, id: ConnectionId) {
         let end = self.try_read(id, usize::MAX);
@@ -309,6 +322,11 @@ impl Single {
     /// The peer's initial number is this from now on: for a second connection.
     pub fn set_irs(&mut self, irs: u32) {
         self.irs = SeqNumber(irs);
+    }
+
+    /// The engine's initial number is this from now on: to go back to a connection of before.
+    pub fn set_iss(&mut self, iss: u32) {
+        self.iss = SeqNumber(iss);
     }
 
     /// The peer calls from this port from now on.

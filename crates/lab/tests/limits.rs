@@ -1,0 +1,487 @@
+//! Limits of the stack: memory, connections that nobody holds, names that are in use.
+
+mod support;
+
+use core::net::SocketAddr;
+
+use support::{accept_from, ms, secs};
+use towpath_engine::{
+    BufferSizes, Config, ConnectRequest, ConnectionId, Event, ListenRequest, ListenerId,
+    MemoryLimits, Readiness, SocketError, StateName, SynCookies,
+};
+use towpath_lab::flow::Behaviour;
+use towpath_lab::segment::{Seg, ack, data, fin, rst, rst_ack, syn, syn_ack};
+use towpath_lab::single::{Setup, Single, for_each_server};
+use towpath_lab::world::World;
+use towpath_netem::LinkConfig;
+
+/// No room between pressure and limit: one connection may take it all.
+const SMALL: MemoryLimits = MemoryLimits { relief: 30_000, pressure: 59_900, limit: 60_000 };
+
+fn small() -> Config {
+    Config::default().memory(SMALL).tcp_wmem(BufferSizes {
+        min: 4096,
+        default: 100_000,
+        max: 100_000,
+    })
+}
+
+/// One more connection of the peer, with a port of its own. What it said is out of the way.
+fn another(single: &mut Single, listener: ListenerId, first: Seg) -> (ConnectionId, u16, u32) {
+    let port = single.peer().port() + 1;
+    single.set_peer_port(port);
+    single.inject(first);
+    single.expect(syn_ack());
+    single.inject(ack(1, 1));
+    (single.accept(listener), port, single.own_number(0).0)
+}
+
+/// Data in order that nobody reads, until the stack has no memory.
+fn exhaust(single: &mut Single, listener: ListenerId) -> ConnectionId {
+    let (id, ..) = another(single, listener, syn().mss(1000));
+    let mut seq = 1;
+    while single.counters().rcv_pruned == 0 {
+        single.inject(data(seq, 1000, 1));
+        seq += 1000;
+        assert!(seq < 62_000, "the limit is never reached: {:?}", single.census());
+    }
+    single.take_segments();
+    id
+}
+
+// Shows: H-39
+#[test]
+fn a_writer_waits_for_memory_and_is_told_when_there_is_some() {
+    for_each_server(&small(), |single| {
+        let id = accept_from(single, syn().mss(1000));
+        let mut written = 0;
+        let refused = loop {
+            match single.try_write(id, 10_000) {
+                Ok(n) => written += n,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused, SocketError::WouldBlock);
+        let census = single.census();
+        assert!((59_400..=60_000).contains(&census.memory), "{census:?}");
+        assert_eq!(census.send_bytes, written);
+        single.take_events();
+        // The peer acknowledges what is in flight: room for the writer, and the news of it.
+        let flight: usize = single.take_segments().iter().map(|(_, len, _)| len).sum();
+        single.inject(ack(1, 1 + flight as u32));
+        let events = single.take_events();
+        let told = events.iter().any(|event| {
+            matches!(event, Event::Ready(of, what) if *of == id && what.contains(Readiness::WRITABLE))
+        });
+        assert!(told, "{events:?}");
+        single.write(id, 1000);
+        single.abort(id);
+        single.take_segments();
+        single.finish_empty_with_listener();
+    });
+}
+
+// Shows: H-39
+#[test]
+fn a_writer_without_bytes_of_its_own_is_told_when_others_give_memory_back() {
+    for_each_server(&small(), |single| {
+        let listener = single.listen();
+        let (writer, ..) = another(single, listener, syn().mss(1000));
+        let reader = exhaust(single, listener);
+        assert_eq!(single.try_write(writer, 10), Err(SocketError::WouldBlock));
+        assert_eq!(
+            single.call(|endpoint, now| endpoint.send_small(now, writer, b"few")),
+            Err(SocketError::WouldBlock)
+        );
+        single.take_events();
+        while single.try_read(reader, usize::MAX).is_ok() {}
+        let events = single.take_events();
+        assert!(events.contains(&Event::Ready(writer, Readiness::WRITABLE)), "{events:?}");
+        assert_eq!(single.try_write(writer, 10), Ok(10));
+        single.take_segments();
+    });
+}
+
+// Shows: H-39, H-69, RFC2018 s8
+#[test]
+fn without_memory_what_lies_out_of_order_goes_and_what_was_acknowledged_stays() {
+    for_each_server(&small(), |single| {
+        let listener = single.listen();
+        let first = || syn().mss(1000).sack_ok();
+        let (id, port, iss) = another(single, listener, first());
+        single.inject(data(1001, 1000, 1));
+        single.expect(ack(1, 1).sack(&[(1001, 2001)]));
+        let greedy = exhaust(single, listener);
+        single.set_peer_port(port);
+        single.set_iss(iss);
+        let before = single.counters().clone();
+        // Beyond the hole: what waited there goes, and this is not kept either.
+        single.inject(data(3001, 1000, 1));
+        single.expect(ack(1, 1));
+        let counters = single.counters();
+        assert_eq!(counters.ofo_pruned, before.ofo_pruned + 1);
+        assert_eq!(counters.prune_called, before.prune_called + 1);
+        assert_eq!(counters.rcv_pruned, before.rcv_pruned + 1);
+        // The next in order is taken in any case: its reader waits for it.
+        single.inject(data(1, 1000, 1));
+        single.expect(ack(1, 1001));
+        // But no more than that.
+        single.inject(data(1001, 1000, 1));
+        single.expect(ack(1, 1001));
+        assert_eq!(single.counters().rcv_pruned, before.rcv_pruned + 2);
+        single.read(id, 1000);
+        single.inject(data(1001, 1000, 1));
+        single.read(id, 1000);
+        single.take_segments();
+        // The other's bytes, acknowledged before, are all there.
+        let unread = single.endpoint().info(greedy).unwrap().unread_bytes;
+        assert!(unread > 50_000);
+        single.abort(id);
+        single.abort(greedy);
+        single.take_segments();
+        single.finish_empty_with_listener();
+    });
+}
+
+// Shows: H-39
+#[test]
+fn without_memory_nobody_new_comes_in() {
+    for cookies in [SynCookies::Never, SynCookies::WhenFull, SynCookies::Always] {
+        for_each_server(&small().tcp_syncookies(cookies), |single| {
+            let listener = single.listen();
+            let half_open = single.peer().port();
+            single.inject(syn().mss(1000));
+            single.expect(syn_ack());
+            let iss = single.own_number(0).0;
+            let greedy = exhaust(single, listener);
+            // Neither by a SYN, nor by the end of a handshake, nor by a call of ours.
+            single.set_peer_port(half_open + 100);
+            single.inject(syn().mss(1000));
+            single.expect_nothing();
+            assert_eq!(single.counters().drop_limit, 1);
+            single.set_peer_port(half_open);
+            single.set_iss(iss);
+            single.inject(ack(1, 1));
+            single.expect_nothing();
+            assert_eq!(single.census().connections, 1);
+            let request = ConnectRequest::new(SocketAddr::new(single.peer().ip(), 80));
+            let made = single.call(|endpoint, now| endpoint.connect(now, request));
+            assert_eq!(made, Err(SocketError::NoBuffers));
+            while single.try_read(greedy, usize::MAX).is_ok() {}
+            single.take_segments();
+            single.inject(ack(1, 1));
+            single.accept(listener);
+            single.take_segments();
+        });
+    }
+}
+
+// Shows: H-39
+#[test]
+fn under_pressure_nobody_gets_more_than_a_share() {
+    let limits = MemoryLimits { pressure: 40_000, ..SMALL };
+    for_each_server(&small().memory(limits), |single| {
+        let listener = single.listen();
+        let (first, ..) = another(single, listener, syn().mss(1000));
+        while single.census().memory < 41_000 {
+            single.write(first, 1000);
+        }
+        assert_eq!(single.counters().memory_pressures, 1);
+        // It is alone, and goes on; with three others it holds more than a fourth of the limit.
+        single.write(first, 1000);
+        let others: Vec<ConnectionId> = (0..3)
+            .map(|_| {
+                single.take_segments();
+                another(single, listener, syn().mss(1000)).0
+            })
+            .collect();
+        assert_eq!(single.try_write(first, 1000), Err(SocketError::WouldBlock));
+        single.write(others[0], 1000);
+        single.take_segments();
+    });
+}
+
+// Shows: H-39, H-69
+#[test]
+fn transfers_over_a_bad_path_survive_a_stack_without_memory() {
+    const LEN: u64 = 300_000;
+    let mut pruned = 0;
+    for seed in 0..10 {
+        let limits = MemoryLimits { relief: 40_000, pressure: 60_000, limit: 90_000 };
+        let server = Config::default().memory(limits);
+        let mut world = World::new(seed);
+        let service: SocketAddr = "10.0.0.2:80".parse().unwrap();
+        let client = world.add_host(Config::default(), "10.0.0.1".parse().unwrap(), 24);
+        let host = world.add_host(server, service.ip(), 24);
+        let link = LinkConfig::new()
+            .delay(ms(20))
+            .rate_bits_per_second(Some(50_000_000))
+            .loss(0.02)
+            .reorder(0.05)
+            .reorder_gap(ms(5));
+        world.join(client, host, link.clone(), link);
+        world.listen(host, ListenRequest::new(service), || Behaviour::exchange(LEN, LEN));
+        let flows: Vec<_> = (0..4)
+            .map(|_| world.connect(client, service, &Behaviour::exchange(LEN, LEN)))
+            .collect();
+        world.run(secs(3600));
+        for flow in flows {
+            let flow = world.flow(flow);
+            assert!(flow.is_done() && flow.error().is_none(), "{flow:?}");
+            assert_eq!((flow.sent(), flow.received()), (LEN, LEN));
+        }
+        assert_eq!(world.host(host).endpoint.census().memory, 0);
+        let counters = world.host(host).endpoint.counters();
+        assert!(counters.memory_pressures > 0);
+        pruned += counters.ofo_pruned + counters.rcv_pruned;
+    }
+    assert!(pruned > 0, "memory was never short");
+}
+
+// Shows: H-40, I-36
+#[test]
+fn beyond_the_limit_of_orphans_a_close_is_a_reset() {
+    let config = Config::default().tcp_max_orphans(2);
+    for_each_server(&config, |single| {
+        let listener = single.listen();
+        let mut ends = Vec::new();
+        for orphan in 0..2 {
+            let (id, port, iss) = another(single, listener, syn().mss(1000));
+            ends.push((port, iss));
+            single.close(id);
+            single.expect(fin(1, 1));
+            assert_eq!(single.census().orphans, orphan + 1);
+        }
+        let (id, last, _) = another(single, listener, syn().mss(1000));
+        single.close(id);
+        single.expect(rst_ack(1, 1));
+        assert_eq!(single.counters().abort_on_memory, 1);
+        assert_eq!((single.census().orphans, single.census().connections), (2, 2));
+        // One who is done makes room.
+        single.set_peer_port(ends[0].0);
+        single.set_iss(ends[0].1);
+        single.inject(rst(1));
+        assert_eq!(single.census().orphans, 1);
+        single.set_peer_port(last);
+        let (id, ..) = another(single, listener, syn().mss(1000));
+        single.close(id);
+        single.expect(fin(1, 1));
+        single.advance(secs(600));
+        single.take_segments();
+        assert_eq!(single.census().orphans, 0);
+        single.finish_empty_with_listener();
+    });
+}
+
+// Shows: H-40
+#[test]
+fn without_memory_an_orphan_with_much_to_send_is_reset() {
+    for_each_server(&small(), |single| {
+        let listener = single.listen();
+        let (much, ..) = another(single, listener, syn().mss(1000));
+        single.write(much, 5000);
+        single.take_segments();
+        let (little, ..) = another(single, listener, syn().mss(1000));
+        single.write(little, 100);
+        single.take_segments();
+        exhaust(single, listener);
+        single.close(little);
+        assert_eq!(single.counters().abort_on_memory, 0);
+        single.close(much);
+        assert_eq!(single.counters().abort_on_memory, 1);
+        single.take_segments();
+    });
+}
+
+// Shows: H-40, H-45, I-09
+#[test]
+fn an_orphan_s_retries_are_eight_if_they_are_zero() {
+    let lives = |retries| {
+        let config = Config::default().tcp_orphan_retries(retries);
+        let mut single = Single::server(Setup { config, ..Setup::default() });
+        let id = accept_from(&mut single, syn().mss(1000));
+        single.close(id);
+        let from = single.elapsed();
+        while single.census().connections > 0 {
+            single.advance(ms(100));
+        }
+        single.elapsed() - from
+    };
+    assert_eq!(lives(0), lives(8));
+    assert!(lives(0) > secs(100), "{:?}", lives(0));
+    assert!(lives(1) < secs(10), "{:?}", lives(1));
+}
+
+/// A connection whose peer closed last, which is in TIME-WAIT.
+fn into_time_wait(single: &mut Single, stamped: bool) {
+    let stamp = |seg: Seg, value| match stamped {
+        true => seg.ts(value, 0),
+        false => seg,
+    };
+    let id = single.connect();
+    single.expect(syn());
+    single.inject(stamp(syn_ack().mss(1000), 100));
+    single.expect(ack(1, 1));
+    single.close(id);
+    single.expect(fin(1, 1));
+    single.inject(stamp(fin(1, 2), 101));
+    single.expect(ack(2, 2));
+    assert_eq!(single.census().time_wait, 1);
+}
+
+// Shows: RFC6191 s3, RFC6056 s3.3b
+#[test]
+fn a_connect_from_a_given_port_in_time_wait_asks_for_reuse_and_timestamps() {
+    for stamped in [true, false] {
+        let mut single = Single::client(Setup::default());
+        into_time_wait(&mut single, stamped);
+        let end = single.own_number(2);
+        let request = ConnectRequest::new(single.peer()).local(single.local());
+        let made = single.call(|endpoint, now| endpoint.connect(now, request));
+        assert_eq!(made, Err(SocketError::AddressInUse));
+        let made = single.call(|endpoint, now| endpoint.connect(now, request.reuse_address(true)));
+        if !stamped {
+            assert_eq!(made, Err(SocketError::AddressInUse));
+            continue;
+        }
+        assert!(made.is_ok());
+        single.expect(syn());
+        // Beyond all that the old connection sent.
+        assert_eq!(single.own_number(0), end + 65_537);
+        assert_eq!(single.census().time_wait, 0);
+        assert_eq!(single.counters().time_wait_recycled, 1);
+    }
+}
+
+// Shows: 9293 MUST-41
+#[test]
+fn a_listener_s_name_conflicts_with_listeners_and_without_reuse_with_connections() {
+    let mut single = Single::server(Setup::default());
+    let listener = single.listen();
+    let (id, ..) = another(&mut single, listener, syn().mss(1000));
+    single.call(|endpoint, now| endpoint.close_listener(now, listener));
+    let listen = |single: &mut Single, name: &str, reuse: bool| {
+        let request = ListenRequest::new(name.parse().unwrap()).reuse_address(reuse);
+        let made = single.call(|endpoint, _| endpoint.listen(request));
+        if let Ok(listener) = made {
+            single.call(|endpoint, now| endpoint.close_listener(now, listener));
+        }
+        made.map(|_| ())
+    };
+    let in_use = Err(SocketError::AddressInUse);
+    let check = |single: &mut Single| {
+        for (name, plain) in [
+            ("10.0.0.1:80", in_use),
+            ("0.0.0.0:80", in_use),
+            ("127.0.0.1:80", Ok(())),
+            ("10.0.0.1:81", Ok(())),
+            ("[::]:80", Ok(())),
+        ] {
+            assert_eq!(listen(single, name, false), plain, "{name}");
+            assert_eq!(listen(single, name, true), Ok(()), "{name}");
+        }
+    };
+    check(&mut single);
+    // In TIME-WAIT as well.
+    single.close(id);
+    single.expect(fin(1, 1));
+    single.inject(fin(1, 2));
+    single.expect(ack(2, 2));
+    check(&mut single);
+    single.advance(secs(61));
+    assert_eq!(listen(&mut single, "10.0.0.1:80", false), Ok(()));
+    // Among listeners reuse changes nothing; IPv4 and IPv6 are apart.
+    let any: ListenRequest = ListenRequest::new("0.0.0.0:80".parse().unwrap());
+    single.call(|endpoint, _| endpoint.listen(any)).unwrap();
+    for reuse in [false, true] {
+        assert_eq!(listen(&mut single, "10.0.0.1:80", reuse), in_use);
+        assert_eq!(listen(&mut single, "127.0.0.1:80", reuse), in_use);
+        assert_eq!(listen(&mut single, "[::]:80", reuse), Ok(()));
+    }
+}
+
+// Shows: RFC6056 s3.2, RFC6056 s3.5
+#[test]
+fn reserved_ports_are_given_and_not_chosen() {
+    let mut config = Config::default().ip_local_port_range((40_000, 40_003));
+    config.set_by_name("ip_local_reserved_ports", "40000-40001,40003").unwrap();
+    let mut single = Single::client(Setup { config, ..Setup::default() });
+    let remote = single.peer();
+    let connect = |single: &mut Single, request| {
+        let id = single.call(|endpoint, now| endpoint.connect(now, request))?;
+        Ok(single.endpoint().local_addr(id).unwrap().port())
+    };
+    assert_eq!(connect(&mut single, ConnectRequest::new(remote)), Ok(40_002));
+    let full = Err(SocketError::AddressNotAvailable);
+    assert_eq!(connect(&mut single, ConnectRequest::new(remote)), full);
+    let given = ConnectRequest::new(remote).local(SocketAddr::new(single.local().ip(), 40_001));
+    assert_eq!(connect(&mut single, given), Ok(40_001));
+    let zero = ListenRequest::new(SocketAddr::new(single.local().ip(), 0));
+    let made = single.call(|endpoint, _| endpoint.listen(zero));
+    assert_eq!(made, Err(SocketError::AddressInUse));
+    single.take_segments();
+}
+
+// Shows: RFC1337 s3, H-44
+#[test]
+fn a_reset_ends_time_wait_only_where_rfc_1337_is_off() {
+    for (on, left) in [(true, 1), (false, 0)] {
+        let config = Config::default().tcp_rfc1337(on);
+        let mut single = Single::client(Setup { config, ..Setup::default() });
+        into_time_wait(&mut single, true);
+        // Out of place, or out of date, it never does.
+        single.inject(rst(3).ts(102, 0));
+        single.inject(rst(1).ts(102, 0));
+        single.inject(rst(2).ts(99, 0));
+        assert_eq!(single.census().time_wait, 1);
+        single.inject(rst(2).ts(102, 0));
+        assert_eq!(single.census().time_wait, left);
+        assert_eq!(single.counters().time_wait_reset, 1 - left as u64);
+        single.expect_nothing();
+    }
+}
+
+// Shows: RFC1337 s2, H-44
+#[test]
+fn old_data_in_time_wait_is_acknowledged_each_time_and_old_acks_are_not() {
+    let mut single = Single::client(Setup::default());
+    into_time_wait(&mut single, true);
+    for _ in 0..5 {
+        single.inject(data(1, 1, 2).ts(101, 0));
+        single.expect(ack(2, 2));
+    }
+    let mut answers = 0;
+    for _ in 0..5 {
+        single.inject(ack(500, 2).ts(101, 0));
+        answers += single.take_segments().len();
+    }
+    assert!(answers <= 1, "{answers}");
+    assert_eq!(single.census().time_wait, 1);
+}
+
+// Shows: RFC9293 s3.10.7.4p
+#[test]
+fn a_new_syn_in_time_wait_is_acknowledged_where_nobody_listens() {
+    let mut single = Single::client(Setup::default());
+    into_time_wait(&mut single, false);
+    single.inject(syn().seq(5000).mss(1000));
+    single.expect(ack(2, 2));
+    assert_eq!(single.census().time_wait, 1);
+}
+
+#[test]
+fn the_states_that_nobody_holds_are_counted() {
+    for_each_server(&Config::default(), |single| {
+        let id = accept_from(single, syn().mss(1000));
+        assert_eq!(single.census().orphans, 0);
+        single.close(id);
+        single.expect(fin(1, 1));
+        assert_eq!(single.census().orphans, 1);
+        single.inject(ack(1, 2));
+        single.expect_state(id, StateName::FinWait2);
+        assert_eq!(single.census().orphans, 1);
+        single.inject(fin(1, 2));
+        single.expect(ack(2, 2));
+        assert_eq!((single.census().orphans, single.census().time_wait), (0, 1));
+    });
+}
