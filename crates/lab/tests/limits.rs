@@ -7,7 +7,7 @@ use core::net::SocketAddr;
 use support::{accept_from, ms, secs};
 use towpath_engine::{
     BufferSizes, Config, ConnectRequest, ConnectionId, Event, ListenRequest, ListenerId,
-    MemoryLimits, Readiness, SocketError, StateName, SynCookies,
+    MemoryLimits, Readiness, SendFlags, SocketError, StateName, SynCookies,
 };
 use towpath_lab::flow::Behaviour;
 use towpath_lab::segment::{Seg, ack, data, fin, rst, rst_ack, syn, syn_ack};
@@ -90,7 +90,12 @@ fn a_writer_without_bytes_of_its_own_is_told_when_others_give_memory_back() {
         let reader = exhaust(single, listener);
         assert_eq!(single.try_write(writer, 10), Err(SocketError::WouldBlock));
         assert_eq!(
-            single.call(|endpoint, now| endpoint.send_small(now, writer, b"few")),
+            single.call(|endpoint, now| endpoint.send_small(
+                now,
+                writer,
+                b"few",
+                SendFlags::default()
+            )),
             Err(SocketError::WouldBlock)
         );
         single.take_events();

@@ -44,3 +44,84 @@ impl RecvSpace {
         self.held() + self.assembler.pieces() * PIECE
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use core::time::Duration;
+
+    use super::super::room::Room;
+    use super::super::window::ReceiveWindow;
+    use super::super::{Surroundings, Text};
+    use super::*;
+    use crate::chunks::Chunks;
+    use crate::config::Config;
+    use crate::connection::options::SocketOptions;
+    use crate::instant::Instant;
+
+    const IRS: SeqNumber = SeqNumber(u32::MAX - 2);
+    const AROUND: Surroundings = Surroundings {
+        rto: Duration::from_millis(300),
+        ack_due: None,
+        srtt: None,
+        sack: true,
+        dsack: true,
+    };
+
+    fn arrive(recv: &mut RecvSpace, seq: SeqNumber, data: &'static [u8]) {
+        let payload = Chunks::from(Bytes::from_static(data));
+        let segment_len = data.len() as u32;
+        let text = Text { seq, payload, fin: false, push: false, segment_len };
+        recv.on_text(Instant::ZERO, text, AROUND);
+    }
+
+    fn space() -> RecvSpace {
+        let config = Config::default();
+        let room = Room::new(&config, &SocketOptions::default());
+        let window = ReceiveWindow::initial(&room, 1460, true);
+        let mut recv = RecvSpace::new(Instant::ZERO, &config, &room, window, 1460);
+        recv.on_handshake(IRS, true);
+        recv
+    }
+
+    // Shows: RFC2018 s8, H-69
+    #[test]
+    fn what_is_given_up_is_not_reported_any_more_nor_charged() {
+        let mut recv = space();
+        arrive(&mut recv, IRS + 1, b"abc");
+        arrive(&mut recv, IRS + 10, b"xyz");
+        arrive(&mut recv, IRS + 20, b"xyz");
+        assert_eq!(recv.charge(), 9 + 2 * PIECE);
+        let mut garbage = Garbage::default();
+        let ration = recv.ration(IRS + 30, &mut garbage);
+        assert_eq!(ration, Ration { pruned: true, may_keep: false });
+        assert!(!garbage.is_empty());
+        assert_eq!((recv.charge(), recv.nxt()), (3, IRS + 4));
+        // Two ACKs were owed for the two holes: neither tells of what is gone.
+        for _ in 0..3 {
+            let fields = recv.acknowledge(3);
+            assert!(fields.sack.is_empty(), "{fields:?}");
+            assert_eq!(fields.ack, IRS + 4);
+        }
+    }
+
+    // Shows: H-39
+    #[test]
+    fn text_in_order_is_kept_for_a_reader_with_nothing_to_read_or_instead_of_something() {
+        let mut garbage = Garbage::default();
+        let mut recv = space();
+        let kept = Ration { pruned: false, may_keep: true };
+        let lost = Ration { pruned: false, may_keep: false };
+        assert_eq!(recv.ration(IRS + 2, &mut garbage), lost);
+        assert_eq!(recv.ration(IRS + 1, &mut garbage), kept);
+        arrive(&mut recv, IRS + 1, b"abc");
+        assert_eq!(recv.ration(IRS + 4, &mut garbage), lost);
+        arrive(&mut recv, IRS + 10, b"xyz");
+        let instead = Ration { pruned: true, may_keep: true };
+        assert_eq!(recv.ration(IRS + 4, &mut garbage), instead);
+        recv.read(Instant::ZERO, 3);
+        assert_eq!(recv.ration(IRS + 4, &mut garbage), kept);
+        // What repeats some of it and goes on is in order as well.
+        assert_eq!(recv.ration(IRS + 2, &mut garbage), kept);
+    }
+}

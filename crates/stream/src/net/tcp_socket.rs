@@ -134,8 +134,9 @@ impl TcpSocket {
         let stack = self.stack();
         async move {
             self.check_family(addr)?;
-            let Chosen { local, options, .. } = self.chosen.into_inner();
-            let mut request = ConnectRequest::new(addr).options(options);
+            let Chosen { local, options, reuse_address } = self.chosen.into_inner();
+            let mut request =
+                ConnectRequest::new(addr).options(options).reuse_address(reuse_address);
             if let Some(local) = local {
                 request = request.local(local);
             }
@@ -154,8 +155,11 @@ impl TcpSocket {
             Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
         };
-        let Chosen { local, options, .. } = self.chosen.into_inner();
-        let request = ListenRequest::new(local.unwrap_or(any)).backlog(backlog).options(options);
+        let Chosen { local, options, reuse_address } = self.chosen.into_inner();
+        let request = ListenRequest::new(local.unwrap_or(any))
+            .backlog(backlog)
+            .options(options)
+            .reuse_address(reuse_address);
         TcpListener::listen(stack.lease(), request)
     }
 
@@ -178,8 +182,9 @@ impl TcpSocket {
         Ok(self.chosen.lock().reuse_address)
     }
 
-    /// `SO_REUSEADDR`, for programs that set it. It makes no difference: a listener here may always
-    /// take an address that only connections in TIME-WAIT still have, and never another listener's.
+    /// `SO_REUSEADDR`: [`listen`](TcpSocket::listen) may take an address that connections, or what is
+    /// left of them in TIME-WAIT, still have, never another listener's;
+    /// [`connect`](TcpSocket::connect) from a bound port may take over a connection in TIME-WAIT.
     pub fn set_reuseaddr(&self, reuseaddr: bool) -> io::Result<()> {
         self.set(|chosen| chosen.reuse_address = reuseaddr)
     }
