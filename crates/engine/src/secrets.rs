@@ -70,7 +70,7 @@ impl Secrets {
     }
 
     /// ISN = M + F(connection, key): M ticks every 4 microseconds (RFC 9293 MUST-8, RFC 6528).
-    // Implements: 9293 MUST-8, 9293 SHLD-1, 9293 MUST-9
+    // Implements: 9293 MUST-8, 9293 SHLD-1, 9293 MUST-9, RFC6528 s3
     pub(crate) fn initial_sequence_number(&self, now: Instant, tuple: &FourTuple) -> SeqNumber {
         let ticks = (now.as_micros() / 4) as u32;
         SeqNumber((keyed(&self.isn, tuple) as u32).wrapping_add(ticks))
@@ -186,5 +186,19 @@ mod tests {
             other.initial_sequence_number(Instant::ZERO, &tuple(1)),
             secrets.initial_sequence_number(Instant::ZERO, &tuple(1))
         );
+    }
+
+    // Shows: H-51
+    #[test]
+    fn the_stream_of_numbers_is_balanced_and_differs_by_seed() {
+        let mut secrets = Secrets::from_seed([7; 32]);
+        let numbers: Vec<u64> = (0..10_000).map(|_| secrets.next_number()).collect();
+        for bit in 0..64 {
+            let flips =
+                numbers.windows(2).filter(|pair| (pair[0] ^ pair[1]) >> bit & 1 == 1).count();
+            assert!((4_700..5_300).contains(&flips), "bit {bit}: {flips} flips of 9999");
+        }
+        let mut other = Secrets::from_seed([8; 32]);
+        assert_ne!(other.next_number(), numbers[0]);
     }
 }

@@ -191,6 +191,36 @@ fn a_cookie_of_the_minute_before_the_last_is_answered_with_a_reset() {
     });
 }
 
+// Shows: Cookie r3
+#[test]
+fn a_cookie_comes_again() {
+    for_each_server(&always(), |single| {
+        let listener = single.listen();
+        single.inject(syn().mss(1000));
+        single.expect(syn_ack());
+        single.inject(ack(1, 1));
+        let id = single.accept(listener);
+        // While the connection is there the ACK is one of its own.
+        single.inject(ack(1, 1));
+        assert_eq!((single.census().connections, single.counters().syncookies_recv), (1, 1));
+        single.inject(rst(1));
+        single.close(id);
+        assert_eq!(single.census().connections, 0);
+        // Afterwards it opens another, in its two minutes: nobody remembers that it was used (as
+        // Linux). Later it opens none.
+        single.inject(ack(1, 1));
+        assert_eq!((single.census().connections, single.counters().syncookies_recv), (1, 2));
+        single.inject(rst(1));
+        let id = single.accept(listener);
+        single.close(id);
+        single.advance(secs(121));
+        single.take_segments();
+        single.inject(ack(1, 1));
+        single.expect(rst(1));
+        assert_eq!(single.census().connections, 0);
+    });
+}
+
 // Shows: RFC4987 A-b, H-27
 #[test]
 fn where_no_cookie_was_sent_lately_none_is_looked_at() {

@@ -258,3 +258,44 @@ fn ten_connections_one_after_another_reopen_what_the_server_has_in_time_wait() {
         }
     }
 }
+
+// Shows: RFC6191 s2a, H-75
+#[test]
+fn a_port_that_left_time_wait_and_came_back_does_not_hide_one_that_is_ripe() {
+    let client = Config::default()
+        .tcp_tw_reuse(TimeWaitReuse::Always)
+        .tcp_tw_reuse_delay(Duration::from_secs(5))
+        .ip_local_port_range((40_000, 40_002));
+    let mut net = net(1, &client, &Config::default(), &path(), Behaviour::echo);
+    let own = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    let from = |net: &Net, port| {
+        ConnectRequest::new(net.service).local(SocketAddr::new(own, port)).reuse_address(true)
+    };
+    // All but a hundred milliseconds of a second pass with each.
+    let pass_into_time_wait = |net: &mut Net, port| {
+        let request = from(net, port);
+        let id = net.world.call(net.client, |endpoint, now| endpoint.connect(now, request));
+        net.world.run(Duration::from_millis(100));
+        net.world.call(net.client, |endpoint, now| endpoint.close(now, id.unwrap()));
+        net.world.run(Duration::from_millis(900));
+    };
+    for port in [40_000, 40_001, 40_002, 40_001] {
+        pass_into_time_wait(&mut net, port);
+    }
+    assert_eq!(net.census(net.client).time_wait, 3);
+    let connect = |net: &mut Net| {
+        let request = ConnectRequest::new(net.service);
+        let id = net.world.call(net.client, |endpoint, now| endpoint.connect(now, request))?;
+        Ok(net.world.host(net.client).endpoint.local_addr(id).unwrap().port())
+    };
+    // The first is ripe after five seconds; then it is the third's turn, the second came again.
+    assert_eq!(connect(&mut net), Err(SocketError::AddressNotAvailable));
+    net.world.run(Duration::from_millis(1500));
+    assert_eq!(connect(&mut net), Ok(40_000));
+    assert_eq!(connect(&mut net), Err(SocketError::AddressNotAvailable));
+    net.world.run(Duration::from_millis(2000));
+    assert_eq!(connect(&mut net), Ok(40_002));
+    assert_eq!(connect(&mut net), Err(SocketError::AddressNotAvailable));
+    net.world.run(Duration::from_millis(1000));
+    assert_eq!(connect(&mut net), Ok(40_001));
+}

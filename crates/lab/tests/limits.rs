@@ -148,6 +148,27 @@ fn without_memory_what_lies_out_of_order_goes_and_what_was_acknowledged_stays() 
     });
 }
 
+// Shows: H-69
+#[test]
+fn a_repetition_costs_nothing_that_waits_out_of_order() {
+    for_each_server(&small(), |single| {
+        let listener = single.listen();
+        let (id, port, iss) = another(single, listener, syn().mss(1000).sack_ok());
+        single.inject(data(1, 100, 1));
+        single.read(id, 100);
+        single.inject(data(1101, 1000, 1));
+        single.take_segments();
+        exhaust(single, listener);
+        single.set_peer_port(port);
+        single.set_iss(iss);
+        let pruned = single.counters().prune_called;
+        single.inject(data(1, 100, 1));
+        assert_eq!(single.counters().prune_called, pruned);
+        assert_eq!(single.counters().ofo_pruned, 0);
+        single.take_segments();
+    });
+}
+
 // Shows: H-39
 #[test]
 fn without_memory_nobody_new_comes_in() {
