@@ -120,7 +120,11 @@ pub(crate) fn recall(config: &Config, mss: u16, offset: u32, options: &Options) 
     let Some(timestamps) = options.timestamps else {
         return Some(Agreed { mss, window_scale: None, sack: false, timestamp: None });
     };
-    let bits = timestamps.echo.wrapping_sub(offset);
+    // As Linux: zero is no echo of ours but of a peer that does not echo, with a shift of zero.
+    let bits = match timestamps.echo {
+        0 => 0,
+        echo => echo.wrapping_sub(offset),
+    };
     let scale = bits & SCALE_MASK;
     let window_scale = (scale != SCALE_MASK).then_some(scale as u8);
     let sack = bits & SACK != 0;
@@ -312,6 +316,21 @@ mod tests {
             prop_assert_eq!(recall(&off, 1300, offset, &options).is_some(), scale.is_none());
             let off = Config::default().tcp_timestamps(false);
             prop_assert_eq!(recall(&off, 1300, offset, &options), None);
+        }
+    }
+
+    // Shows: Linux cookie ts
+    #[test]
+    fn an_echo_of_zero_says_the_same_whatever_our_offset_is() {
+        let options = Options {
+            timestamps: Some(TimestampsOption { value: 5, echo: 0 }),
+            ..Options::default()
+        };
+        let agreed =
+            Agreed { mss: Some(1300), window_scale: Some(0), sack: false, timestamp: Some(5) };
+        for offset in [0, 1, SCALE_MASK, u32::MAX, 0x1234_5678] {
+            let recalled = recall(&Config::default(), 1300, offset, &options);
+            assert_eq!(recalled, Some(agreed), "{offset}");
         }
     }
 
