@@ -43,7 +43,6 @@ const NEEDLESS: &[(&str, &[&str], &str)] = &[
     ("tcp_base_mss", ANY, "paths are not probed"),
     ("tcp_early_demux", ANY, "a short cut inside the kernel"),
     ("ip_early_demux", ANY, "a short cut inside the kernel"),
-    ("tcp_tw_reuse", &["0"], "a port in TIME-WAIT is not chosen for a connect"),
     ("ip_nonlocal_bind", &["0"], "only addresses that the host has are bound to"),
     ("tcp_stdurg", &["0"], "urgent data is in line"),
     ("tcp_available_congestion_control", ANY, "only read"),
@@ -55,7 +54,6 @@ const NEEDLESS: &[(&str, &[&str], &str)] = &[
     ("tcp_slow_start_after_idle", &["0"], "the default profile's"),
     ("tcp_early_retrans", ANY, "the default profile's recovery"),
     ("tcp_recovery", &["1"], "the default profile's recovery"),
-    ("tcp_syncookies", &["1"], "one script does not fill a SYN queue"),
     // Bits above the first two accept without being asked.
     (
         "tcp_fastopen",
