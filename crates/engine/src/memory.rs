@@ -51,6 +51,20 @@ impl Memory {
         }
     }
 
+    /// Other limits, from now on.
+    pub(crate) fn set_limits(
+        &mut self,
+        counters: &mut Counters,
+        limits: MemoryLimits,
+        guaranteed: usize,
+    ) {
+        self.limits = limits;
+        self.guaranteed = guaranteed;
+        // Who was refused may be helped now.
+        self.freed = true;
+        self.change(counters, 0, 0);
+    }
+
     /// What is taken, in bytes.
     pub(crate) fn used(&self) -> usize {
         self.used

@@ -189,7 +189,7 @@ impl Endpoint {
         let identifications = Identifications::new(secrets.identification_key());
         Endpoint {
             ports: Ports::new(&config),
-            memory: Memory::new(config.memory, config.tcp_rmem.min.max(config.tcp_wmem.min)),
+            memory: Memory::new(config.memory, guaranteed_memory(&config)),
             orphans: 0,
             echo: EchoLimit::new(config.echo_replies_per_second),
             config,
@@ -228,7 +228,15 @@ impl Endpoint {
     /// What [`validate`](Config::validate) finds; nothing is changed then.
     pub fn set_config(&mut self, config: Config) -> Result<(), ConfigError> {
         config.validate()?;
-        self.config = config;
+        let old = core::mem::replace(&mut self.config, config);
+        let new = &self.config;
+        let ports_differ = old.ip_local_port_range != new.ip_local_port_range
+            || old.ip_local_reserved_ports != new.ip_local_reserved_ports
+            || old.tcp_tw_reuse != new.tcp_tw_reuse;
+        self.memory.set_limits(&mut self.counters, new.memory, guaranteed_memory(new));
+        if ports_differ {
+            self.rebuild_ports();
+        }
         Ok(())
     }
 
@@ -392,4 +400,9 @@ impl Endpoint {
         let reply = echo::reply(&ip, self.config.ip_default_ttl, ident, seq, data);
         self.answers.push_back(reply);
     }
+}
+
+/// What a connection gets even under memory pressure, in bytes.
+fn guaranteed_memory(config: &Config) -> usize {
+    config.tcp_rmem.min.max(config.tcp_wmem.min)
 }

@@ -296,6 +296,13 @@ mod tests {
         assert_eq!(connect(&mut endpoint, server), Err(SocketError::AddressNotAvailable));
         assert_eq!(endpoint.table.asked.get(), 0);
         assert_eq!(endpoint.census().ports, 28_232);
+        // A wider range, while the stack runs: what is in use stays in use.
+        endpoint.set_config(Config::default().ip_local_port_range((32_767, 60_999))).unwrap();
+        assert_eq!(endpoint.census().ports, 28_232);
+        assert!(connect(&mut endpoint, server).is_ok());
+        assert_eq!(connect(&mut endpoint, server), Err(SocketError::AddressNotAvailable));
+        endpoint.set_config(Config::default()).unwrap();
+        assert_eq!(connect(&mut endpoint, server), Err(SocketError::AddressNotAvailable));
         // Each of them leads to another server as well.
         let other: SocketAddr = "192.0.2.3:80".parse().unwrap();
         assert!(connect(&mut endpoint, other).is_ok());

@@ -172,6 +172,11 @@ impl Ports {
         }
     }
 
+    /// Without users, by other settings; searches go on where they were.
+    pub(crate) fn emptied(&mut self, config: &Config) -> Ports {
+        Ports { moved: core::mem::take(&mut self.moved), ..Ports::new(config) }
+    }
+
     /// A connection, or a record of one, begins to use its four numbers.
     pub(crate) fn acquire(&mut self, secrets: &Secrets, tuple: &FourTuple) {
         self.acquire_name(secrets, tuple.local());

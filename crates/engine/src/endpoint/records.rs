@@ -36,6 +36,29 @@ impl Endpoint {
         id
     }
 
+    /// Which ports may be chosen has changed: those in use are entered anew.
+    pub(super) fn rebuild_ports(&mut self) {
+        let mut ports = self.ports.emptied(&self.config);
+        for (_, listener) in &self.listeners {
+            ports.acquire_for_listener(&self.secrets, listener.local);
+        }
+        for (_, slot) in self.connections.iter().filter(|(_, slot)| slot.on_wire) {
+            ports.acquire(&self.secrets, slot.connection.tuple());
+        }
+        for (_, record) in &self.half_open {
+            ports.acquire(&self.secrets, &record.tuple);
+        }
+        let mut left: Vec<&TimeWait> = self.time_wait.iter().map(|(_, record)| record).collect();
+        left.sort_unstable_by_key(|record| record.entered_at());
+        for record in left {
+            ports.acquire(&self.secrets, &record.tuple);
+            if record.is_reusable(&self.config) {
+                ports.offer_for_reuse(record.entered_at(), &self.secrets, &record.tuple);
+            }
+        }
+        self.ports = ports;
+    }
+
     /// After a connection's buffers may have changed: the budget follows.
     pub(super) fn recharge(&mut self, id: ConnectionId) {
         let Some(slot) = self.connections.get_mut(id.index as usize) else { return };
