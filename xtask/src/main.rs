@@ -10,6 +10,7 @@
 mod cargo;
 mod ci;
 mod demo;
+mod drill;
 mod finding;
 mod netns;
 mod ran;
@@ -43,6 +44,8 @@ struct Arguments {
 enum Command {
     /// Build the demo and run it: a client on the kernel's TCP is served by Towpath.
     Demo(demo::Arguments),
+    /// Run scripts in packetdrill's language against the engine, in virtual time.
+    Drill(drill::Arguments),
     /// Run every test of the workspace and count those that were skipped.
     Test,
     /// Run the end-to-end tests against the kernel alone.
@@ -76,6 +79,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let repository = Repository::locate()?;
     match command {
         Command::Demo(arguments) => demo::run(&repository, &arguments),
+        Command::Drill(arguments) => drill::run(&repository, &arguments),
         Command::Test => test::run(&repository),
         Command::Netns(arguments) => netns::run(&repository, &arguments),
         Command::Ci => ci::run(&repository),

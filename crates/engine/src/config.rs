@@ -160,6 +160,16 @@ config! {
     ip_local_port_range: (u16, u16) = (32_768, 60_999), "ip_local_port_range", "ports, two numbers", "Linux; RFC 6056";
     /// TTL, or hop limit, of what is sent.
     ip_default_ttl: u8 = 64, "ip_default_ttl", "hops", "RFC 1700, Linux";
+    /// Path MTU discovery for IPv4: 0 and 3 on; 1 and 2 off, packets may be cut on their way.
+    ip_no_pmtu_disc: u8 = 0, "ip_no_pmtu_disc", "0 to 3", "Linux; RFC 1191";
+    /// The least path MTU that is believed for IPv4; below it packets may be cut on their way.
+    min_pmtu: u16 = 552, "route.min_pmtu", "bytes", "Linux; RFC 1191 section 3 has 68";
+    /// How long a reported path MTU is believed.
+    mtu_expires: Duration = Duration::from_secs(600), "route.mtu_expires", "seconds", "RFC 1191 section 6.3, RFC 8201 section 5.3";
+    /// How many destinations' path MTUs are kept.
+    path_mtu_cache: usize = 4096, "towpath.path_mtu_cache", "destinations", "Towpath";
+    /// Whether IPv6 packets carry a flow label.
+    auto_flowlabels: bool = true, "net.ipv6.auto_flowlabels", "0 or 1", "RFC 6437, Linux";
     /// How many half-open connections a listener may have.
     tcp_max_syn_backlog: usize = 2048, "tcp_max_syn_backlog", "records", "Linux";
     /// The greatest backlog that `listen` gives.
@@ -174,6 +184,8 @@ config! {
     tcp_keepalive_probes: u32 = 9, "tcp_keepalive_probes", "probes", "Linux";
     /// The congestion control of new connections.
     tcp_congestion_control: CongestionControl = CongestionControl::Reno, "tcp_congestion_control", "name", "RFC 5681";
+    /// Whether a pause longer than the RTO makes the congestion window smaller.
+    tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
     /// The least MSS that a peer can make us send with.
     tcp_min_snd_mss: u16 = 48, "tcp_min_snd_mss", "bytes", "Linux; CVE-2019-11479";
     /// The least time between two answers to segments that are out of window, and between two
@@ -198,6 +210,12 @@ config! {
     segments_per_hold: usize = 16, "towpath.segments_per_hold", "segments", "Towpath";
     /// Timers handled before the lock is released.
     timers_per_hold: usize = 64, "towpath.timers_per_hold", "timers", "Towpath";
+    /// The least time between two ICMP errors to one host, six at once apart; 0 is no such limit.
+    icmp_ratelimit: Duration = Duration::from_millis(1000), "icmp_ratelimit", "milliseconds", "Linux; RFC 1122 section 3.2.2, RFC 4443 section 2.4";
+    /// ICMP errors a second to all hosts together, give or take a few.
+    icmp_msgs_per_sec: u32 = 10_000, "icmp_msgs_per_sec", "packets", "Linux";
+    /// ICMP errors to all hosts together that may leave at once.
+    icmp_msgs_burst: u32 = 10_000, "icmp_msgs_burst", "packets", "Linux";
     /// Echo replies a second.
     echo_replies_per_second: u32 = 1000, "towpath.echo_replies_per_second", "packets", "Towpath; RFC 1122 section 3.2.2.6";
 }
@@ -205,6 +223,11 @@ config! {
 impl Config {
     /// The value of `tcp_challenge_ack_limit` that sets no limit: Linux's INT_MAX.
     pub const NO_CHALLENGE_ACK_LIMIT: u32 = i32::MAX as u32;
+
+    /// Whether IPv4 packets are sent whole or not at all, and reports of their size are heard.
+    pub(crate) fn discovers_path_mtu(&self) -> bool {
+        matches!(self.ip_no_pmtu_disc, 0 | 3)
+    }
 
     /// Judges the settings together.
     pub fn validate(&self) -> Result<(), ConfigError> {
@@ -240,6 +263,12 @@ impl Config {
         if self.ip_default_ttl == 0 {
             return contradiction("ip_default_ttl: a packet with TTL 0 is never sent (RFC 1122)");
         }
+        if self.ip_no_pmtu_disc > 3 {
+            return contradiction("ip_no_pmtu_disc: 0 to 3");
+        }
+        if self.min_pmtu < 68 {
+            return contradiction("route.min_pmtu: at least 68 (RFC 791)");
+        }
         if self.tcp_min_snd_mss < 48 {
             return contradiction("tcp_min_snd_mss: at least 48, else options fill the segment");
         }
@@ -251,6 +280,7 @@ impl Config {
             self.timers_per_hold,
             self.egress_queue,
             self.loopback_queue,
+            self.path_mtu_cache,
             self.max_connections,
             self.max_out_of_order,
             self.somaxconn,
@@ -329,7 +359,9 @@ impl Value for Duration {
         let number: u64 = text.trim().parse().map_err(|_| invalid(name, text, "a whole number"))?;
         Ok(match name {
             "tcp_rto_min_us" => Duration::from_micros(number),
-            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" => Duration::from_millis(number),
+            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" | "icmp_ratelimit" => {
+                Duration::from_millis(number)
+            }
             _ => Duration::from_secs(number),
         })
     }
@@ -337,7 +369,9 @@ impl Value for Duration {
     fn show(&self, name: &'static str) -> String {
         match name {
             "tcp_rto_min_us" => self.as_micros().to_string(),
-            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" => self.as_millis().to_string(),
+            "tcp_rto_max_ms" | "tcp_invalid_ratelimit" | "icmp_ratelimit" => {
+                self.as_millis().to_string()
+            }
             _ => self.as_secs().to_string(),
         }
     }

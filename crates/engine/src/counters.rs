@@ -104,6 +104,14 @@ counters! {
     echo_replies, "IcmpOutEchoReps";
     /// Echo requests not answered: too many a second.
     echo_limited, "TowpathEchoLimited";
+    /// ICMP errors sent: port or (IPv4) protocol unreachable.
+    icmp_out_dest_unreachs, "IcmpOutDestUnreachs";
+    /// ICMP errors sent: parameter problem.
+    icmp_out_parm_probs, "IcmpOutParmProbs";
+    /// ICMP errors not sent: too many to one host.
+    icmp_rate_limit_host, "IcmpOutRateLimitHost";
+    /// ICMP errors not sent: too many in all.
+    icmp_rate_limit_global, "IcmpOutRateLimitGlobal";
     /// ICMP errors that arrived.
     icmp_in, "IcmpInMsgs";
     /// ICMP errors about a connection that there is not.

@@ -30,6 +30,12 @@ pub enum SocketError {
     /// EPIPE: the sending direction is shut.
     #[error("broken pipe")]
     BrokenPipe,
+    /// EALREADY: the handshake is not complete yet.
+    #[error("operation already in progress")]
+    AlreadyConnecting,
+    /// EISCONN: the socket is connected already.
+    #[error("transport endpoint is already connected")]
+    IsConnected,
     /// ENOTCONN: there is no connection.
     #[error("transport endpoint is not connected")]
     NotConnected,

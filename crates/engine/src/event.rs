@@ -49,6 +49,8 @@ impl Readiness {
     pub const ERROR: Readiness = Readiness(16);
     /// The handshake is complete, or it failed.
     pub const CONNECTED: Readiness = Readiness(32);
+    /// The peer says that urgent data is on its way or there, or that there is more of it.
+    pub const URGENT: Readiness = Readiness(64);
 
     /// Whether all of `other` is in this set.
     pub const fn contains(self, other: Readiness) -> bool {
@@ -88,13 +90,14 @@ impl BitOrAssign for Readiness {
 
 impl core::fmt::Debug for Readiness {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        const NAMES: [(Readiness, &str); 6] = [
+        const NAMES: [(Readiness, &str); 7] = [
             (Readiness::READABLE, "readable"),
             (Readiness::WRITABLE, "writable"),
             (Readiness::READ_CLOSED, "read-closed"),
             (Readiness::WRITE_CLOSED, "write-closed"),
             (Readiness::ERROR, "error"),
             (Readiness::CONNECTED, "connected"),
+            (Readiness::URGENT, "urgent"),
         ];
         f.debug_set()
             .entries(NAMES.iter().filter(|(bit, _)| self.contains(*bit)).map(|(_, name)| name))

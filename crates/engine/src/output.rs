@@ -55,6 +55,11 @@ pub enum TransmitBody {
         /// The request's data.
         data: Bytes,
     },
+    /// An ICMP error about a packet that was refused.
+    IcmpError {
+        /// The whole message, with its checksum.
+        message: Bytes,
+    },
 }
 
 impl Transmit {
@@ -63,6 +68,9 @@ impl Transmit {
         match &self.body {
             TransmitBody::Tcp { payload, .. } => payload.len(),
             TransmitBody::EchoReply { data, .. } => data.len(),
+            TransmitBody::IcmpError { message } => {
+                message.len().saturating_sub(towpath_wire::icmp::HEADER_LEN)
+            }
         }
     }
 }
@@ -86,6 +94,17 @@ impl fmt::Display for Transmit {
                 self.ip.dst,
                 data.len()
             ),
+            TransmitBody::IcmpError { message } => {
+                let kind = message.first().copied().unwrap_or_default();
+                let code = message.get(1).copied().unwrap_or_default();
+                write!(
+                    f,
+                    "{} > {}: ICMP error type {kind} code {code}, length {}",
+                    self.ip.src,
+                    self.ip.dst,
+                    message.len()
+                )
+            }
         }
     }
 }

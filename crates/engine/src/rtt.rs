@@ -77,6 +77,11 @@ impl RttEstimator {
         self.backoff = self.backoff.saturating_add(1);
     }
 
+    /// Doublings of the time-out.
+    pub(crate) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
     /// The time-out now, back-off included.
     pub(crate) fn rto(&self) -> Duration {
         backed_off(self.base_rto, self.backoff, self.rto_max)

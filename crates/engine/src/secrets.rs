@@ -21,7 +21,9 @@ pub struct Secrets {
     port: [u8; 16],
     timestamp: [u8; 16],
     table: [u8; 16],
+    flow: [u8; 16],
     stream: u64,
+    identification: u64,
 }
 
 impl core::fmt::Debug for Secrets {
@@ -54,7 +56,9 @@ impl Secrets {
             port: pair(2),
             timestamp: pair(3),
             table: pair(4),
+            flow: pair(6),
             stream: derive(5, 0),
+            identification: derive(7, 0),
         }
     }
 
@@ -74,6 +78,18 @@ impl Secrets {
     pub(crate) fn port_offset(&self, local: IpAddr, remote: IpAddr, remote_port: u16) -> u64 {
         let tuple = FourTuple { local_ip: local, local_port: 0, remote_ip: remote, remote_port };
         keyed(&self.port, &tuple)
+    }
+
+    /// The IPv6 flow label: 20 bits, the same for all packets of a flow in one direction, and never
+    /// 0, which says that there is none.
+    // Implements: RFC6437
+    pub(crate) fn flow_label(&self, tuple: &FourTuple) -> u32 {
+        (keyed(&self.flow, tuple) as u32 & 0xf_ffff).max(1)
+    }
+
+    /// The key of the order of IPv4 identifications.
+    pub(crate) fn identification_key(&self) -> u64 {
+        self.identification
     }
 
     /// The demultiplexer's hash: keyed, so that a peer cannot choose what collides (H-76).

@@ -11,7 +11,7 @@ use towpath_engine::{
     Arrival, ArrivalSource, Chunks, Config, ConnectionId, Endpoint, Event, IcmpError, Instant,
     Output, Secrets,
 };
-use towpath_wire::icmp::IcmpMessage;
+use towpath_wire::icmp::{IcmpMessage, complaint};
 use towpath_wire::ip::HeaderChecksum;
 use towpath_wire::{IpHeader, Malformed, Protocol};
 
@@ -75,7 +75,10 @@ impl Host {
         match Packet::parse(bytes) {
             Ok(packet) => self.receive_packet(now, packet, gso_size, trace),
             Err(None) => self.receive_other(now, bytes),
-            Err(Some(malformed)) => self.count_malformed(now, malformed, trace),
+            Err(Some(malformed)) => {
+                self.count_malformed(now, malformed, trace);
+                self.refuse(now, bytes);
+            }
         }
     }
 
@@ -99,7 +102,8 @@ impl Host {
         let Ok(parsed) = IpHeader::parse(bytes, HeaderChecksum::Verify) else { return };
         let ip = parsed.header;
         let icmp = if ip.src.is_ipv4() { Protocol::ICMP } else { Protocol::ICMPV6 };
-        if ip.protocol != icmp || parsed.fragment.is_some() {
+        if ip.protocol != icmp || parsed.fragment.is_some() || parsed.source_routed {
+            self.refuse(now, bytes);
             return;
         }
         match IcmpMessage::parse(&bytes[parsed.payload], ip.src, ip.dst) {
@@ -113,6 +117,13 @@ impl Host {
                 }
             }
             Err(_) => self.corrupted += 1,
+        }
+    }
+
+    /// What the codecs do not take, or nobody here speaks.
+    fn refuse(&mut self, now: Instant, bytes: &Bytes) {
+        if let Some(kind) = complaint(bytes) {
+            self.endpoint.handle_refused(now, kind, bytes);
         }
     }
 

@@ -72,6 +72,12 @@ pub fn encode(transmit: &Transmit) -> Bytes {
             message.emit(ip.src, ip.dst, &mut bytes[ip.header_len()..]);
             bytes.into()
         }
+        TransmitBody::IcmpError { message } => {
+            let mut bytes = vec![0; ip.header_len()];
+            ip.emit(message.len(), &mut bytes);
+            bytes.extend_from_slice(message);
+            bytes.into()
+        }
         other => panic!("the lab does not know how to send {other:?}"),
     }
 }

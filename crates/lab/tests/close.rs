@@ -121,6 +121,49 @@ fn after_the_peer_s_half_close_we_may_still_send() {
     });
 }
 
+#[test]
+fn an_old_ack_with_a_fin_that_our_own_crossed_is_taken() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        single.shutdown(id);
+        single.expect(fin(1, 1));
+        // The ACK of our FIN overtakes the peer's FIN, which was sent before it.
+        single.inject(ack(2, 2));
+        single.inject(fin(1, 1));
+        single.expect(ack(2, 2));
+        assert_eq!(single.census().time_wait, 1);
+    });
+}
+
+#[test]
+fn a_fin_that_repeats_text_is_acknowledged_without_a_d_sack() {
+    for_each_server(&Config::default(), |single| {
+        let id = accept_from(single, syn().mss(1000).sack_ok());
+        single.inject(data(1, 1000, 1));
+        single.expect(ack(1, 1001));
+        single.read(id, 1000);
+        single.inject(data(1, 1000, 1).with_fin());
+        single.expect_within(ms(41), ack(1, 1002).sack(&[]));
+    });
+}
+
+#[test]
+fn a_fin_before_a_closed_window_is_acknowledged_at_once() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        let mut next = 1;
+        while single.endpoint().info(id).unwrap().rcv_wnd > 0 {
+            let len = 1000.min(single.endpoint().info(id).unwrap().rcv_wnd);
+            single.inject(data(next, len as usize, 1));
+            next += len;
+            single.advance(ms(300));
+        }
+        single.take_segments();
+        single.inject(fin(next, 1));
+        single.expect(ack(1, next + 1).win(0));
+    });
+}
+
 // Shows: RFC9293 s3.10.4, 9293 MUST-61
 #[test]
 fn what_was_written_goes_out_before_the_fin() {

@@ -7,10 +7,11 @@ mod support;
 use core::net::{IpAddr, SocketAddr};
 
 use support::{ms, secs};
-use towpath_engine::{Config, ConnectRequest, ConnectionId, SocketOptions};
+use towpath_engine::{Config, ConnectRequest, ConnectionId, KeepAlive, SocketOptions};
 use towpath_lab::packet::Packet;
 use towpath_lab::segment::{ack, data, fin, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client};
+use towpath_wire::ip::Ecn;
 use towpath_wire::tcp::Flags;
 
 /// Everything that is sent in a life with a SYN, text, a retransmission, a probe of a closed window,
@@ -46,10 +47,7 @@ fn live_on(single: &mut Single, id: ConnectionId) -> Vec<Packet> {
 
 fn keep_alive() -> SocketOptions {
     let mut options = SocketOptions::default();
-    options.keepalive = true;
-    options.keepalive_time = Some(secs(10));
-    options.keepalive_interval = Some(secs(10));
-    options.keepalive_probes = Some(50);
+    options.set_keep_alive(Some(KeepAlive { time: secs(10), interval: secs(10), probes: 50 }));
     options
 }
 
@@ -128,6 +126,31 @@ fn every_packet_has_the_configured_time_to_live_or_the_sockets_own() {
         });
     }
     assert!(Config::default().ip_default_ttl(0).validate().is_err());
+}
+
+// Shows: 9293 MUST-48, 9293 SHLD-21, 9293 SHLD-22
+#[test]
+fn every_packet_has_the_code_point_that_the_socket_has_at_that_time() {
+    for_each_client(&Config::default(), |single| {
+        let mut options = keep_alive();
+        // Expedited forwarding. The two lowest bits belong to ECN.
+        options.tos = 46 << 2 | 3;
+        for packet in life(single, options) {
+            assert_eq!((packet.ip.dscp, packet.ip.ecn), (46, Ecn::NotEct), "{packet:?}");
+        }
+    });
+    for_each_client(&Config::default(), |single| {
+        let id = single.connect();
+        single.inject(syn_ack().mss(1000));
+        let before = single.take_packets();
+        let mut options = SocketOptions::default();
+        options.tos = 10 << 2;
+        single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
+        single.write(id, 100);
+        let after = single.take_packets();
+        assert!(before.len() == 2 && before.iter().all(|(_, packet)| packet.ip.dscp == 0));
+        assert!(after.len() == 1 && after[0].1.ip.dscp == 10, "{after:?}");
+    });
 }
 
 // Shows: RFC1122 s3.2.1.7

@@ -48,6 +48,27 @@ fn an_idle_peer_is_probed_and_given_up_after_the_last_probe() {
     });
 }
 
+// Shows: 9293 MUST-28, RFC2525 2.9, RFC2525 2.11
+#[test]
+fn by_default_it_begins_after_two_hours_and_nine_unanswered_probes_end_it() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        let mut options = SocketOptions::default();
+        options.keepalive = true;
+        single.call(|endpoint, now| endpoint.set_options(now, id, options)).unwrap();
+        single.expect_after(secs(7200), ack(0, 1));
+        for _ in 1..9 {
+            single.expect_after(secs(75), ack(0, 1));
+        }
+        single.expect_silence(ms(74_990));
+        single.expect_state(id, StateName::Established);
+        single.advance(ms(20));
+        single.take_segments();
+        assert_eq!(single.endpoint().close_reason(id), Some(CloseReason::KeepAlive { probes: 9 }));
+        single.read_error(id, SocketError::TimedOut);
+    });
+}
+
 // Shows: 9293 MUST-29
 #[test]
 fn an_answer_begins_the_wait_again() {

@@ -271,6 +271,12 @@ fn encode(transmit: Transmit) -> TxPacket {
             message.emit(ip.src, ip.dst, &mut bytes[ip_len..]);
             TxPacket::from_bytes(Bytes::from(bytes))
         }
+        TransmitBody::IcmpError { message } => {
+            let mut bytes = vec![0; ip.header_len()];
+            ip.emit(message.len(), &mut bytes);
+            bytes.extend_from_slice(&message);
+            TxPacket::from_bytes(Bytes::from(bytes))
+        }
         // The engine and this crate are released together; a body that is new there is added here.
         other => {
             debug_assert!(false, "no encoding for {other:?}");

@@ -103,6 +103,8 @@ fn errno(error: SocketError) -> i32 {
         SocketError::TimedOut => libc::ETIMEDOUT,
         SocketError::BrokenPipe => libc::EPIPE,
         SocketError::NotConnected => libc::ENOTCONN,
+        SocketError::AlreadyConnecting => libc::EALREADY,
+        SocketError::IsConnected => libc::EISCONN,
         SocketError::AddressInUse => libc::EADDRINUSE,
         SocketError::AddressNotAvailable => libc::EADDRNOTAVAIL,
         SocketError::NetworkUnreachable => libc::ENETUNREACH,

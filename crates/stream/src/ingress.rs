@@ -8,7 +8,7 @@
 use bytes::Bytes;
 use towpath_device::{RxChecksum, RxPacket};
 use towpath_engine::{Arrival, ArrivalSource, Chunks, Endpoint, IcmpError, Instant};
-use towpath_wire::icmp::IcmpMessage;
+use towpath_wire::icmp::{ErrorKind, IcmpMessage, complaint};
 use towpath_wire::ip::HeaderChecksum;
 use towpath_wire::tcp::{ChecksumState, Segment};
 use towpath_wire::{IpHeader, Malformed, Protocol};
@@ -33,6 +33,13 @@ pub(crate) enum Fact {
     },
     /// A report about a packet of ours.
     IcmpError(IcmpError),
+    /// A packet that is refused, and whose sender is to be told.
+    Refused {
+        /// What it is told.
+        kind: ErrorKind,
+        /// The packet.
+        packet: Bytes,
+    },
 }
 
 impl Fact {
@@ -44,6 +51,7 @@ impl Fact {
                 engine.handle_echo_request(now, ip, ident, seq, data);
             }
             Fact::IcmpError(error) => engine.handle_icmp_error(now, error),
+            Fact::Refused { kind, packet } => engine.handle_refused(now, kind, &packet),
         }
     }
 }
@@ -58,7 +66,7 @@ pub(crate) fn parse(packet: &RxPacket, counters: &mut PacketCounters) -> Option<
         Err(reason) => {
             counters.in_header_errors += 1;
             counters.count_reason(reason);
-            return None;
+            return refuse(data);
         }
     };
     let ip = parsed.header;
@@ -70,7 +78,7 @@ pub(crate) fn parse(packet: &RxPacket, counters: &mut PacketCounters) -> Option<
     // packets are dropped, as Linux does by default; the route is a sender's way past a filter.
     if parsed.source_routed {
         counters.in_source_routed += 1;
-        return None;
+        return refuse(data);
     }
     let Some(upper) = data.get(parsed.payload.clone()) else {
         counters.in_header_errors += 1;
@@ -105,9 +113,14 @@ pub(crate) fn parse(packet: &RxPacket, counters: &mut PacketCounters) -> Option<
         (Protocol::ICMP, true) | (Protocol::ICMPV6, false) => parse_icmp(ip, upper, counters),
         _ => {
             counters.in_unknown_protocols += 1;
-            None
+            refuse(data)
         }
     }
+}
+
+/// What is told to the sender of a packet that is not taken, if anything.
+fn refuse(packet: &Bytes) -> Option<Fact> {
+    complaint(packet).map(|kind| Fact::Refused { kind, packet: packet.clone() })
 }
 
 fn parse_icmp(ip: IpHeader, upper: &[u8], counters: &mut PacketCounters) -> Option<Fact> {
@@ -229,7 +242,8 @@ mod tests {
             // One flip away from an IPv4 header there is an IPv6 one, whose fields these are not.
             let is_v6 = bad[0] >> 4 == 6;
             let (fact, counters) = judge(bad);
-            assert!(fact.is_none(), "bit {bit}");
+            let of_v6 = is_v6 && matches!(fact, Some(Fact::Refused { .. }));
+            assert!(fact.is_none() || of_v6, "bit {bit}");
             assert!(is_v6 || counters.in_header_errors == 1, "bit {bit}: {counters:?}");
         }
     }
@@ -243,13 +257,13 @@ mod tests {
         assert!(fact.is_none());
         assert_eq!(counters.in_fragments, 1, "{counters:?}");
 
-        let (fact, counters) = judge(tcp_packet(header(V4.0, V4.1, Protocol::UDP), b""));
-        assert!(fact.is_none());
+        let (fact, counters) = judge(tcp_packet(header(V4.0, V4.1, Protocol(132)), b""));
+        assert!(matches!(fact, Some(Fact::Refused { kind: ErrorKind::ProtocolUnreachable, .. })));
         assert_eq!(counters.in_unknown_protocols, 1);
 
         // ICMP of the other family is nobody's protocol.
         let (fact, counters) = judge(tcp_packet(header(V6.0, V6.1, Protocol::ICMP), b""));
-        assert!(fact.is_none());
+        assert!(matches!(fact, Some(Fact::Refused { kind: ErrorKind::ProtocolUnreachable, .. })));
         assert_eq!(counters.in_unknown_protocols, 1);
 
         for garbage in [vec![], vec![0; 40], vec![0x45; 19], vec![0xff; 1500]] {

@@ -110,7 +110,6 @@ mod tests {
         assert!(readiness_of(Interest::READABLE).contains(Readiness::ERROR));
     }
 
-    // Shows: 9293 MUST-28, RFC2525 2.9, RFC2525 2.11
     #[test]
     fn what_was_not_set_is_the_configurations() {
         let config = Config::default();
@@ -118,14 +117,6 @@ mod tests {
         assert_eq!((ttl(&options, &config), send_buffer(&options, &config)), (64, 16_384));
         (options.ttl, options.send_buffer) = (Some(9), Some(5000));
         assert_eq!((ttl(&options, &config), send_buffer(&options, &config)), (9, 5000));
-<<<<<<< HEAD
-        let times = keepalive(&config);
-        assert_eq!((times.time.as_secs(), times.interval.as_secs(), times.probes), (7200, 75, 9));
-        let config = config.tcp_keepalive_time(Duration::from_secs(11));
-        let times = keepalive(&config);
-        assert_eq!((times.time.as_secs(), times.interval.as_secs(), times.probes), (11, 75, 9));
-=======
->>>>>>> main
     }
 
     #[test]

@@ -106,17 +106,21 @@ pub(crate) struct Chain {
 }
 
 impl Chain {
-    /// Walks from `first`, the next header of the IPv6 header, over `body`, everything behind that
-    /// header.
-    // Implements: RFC8200 s4a, RFC8200 s4.4, RFC8200 s4.5d, H-53
-    pub(crate) fn walk(first: u8, body: &[u8], purpose: Purpose) -> Result<Chain, Malformed> {
-        let mut chain = Chain {
+    fn begin(first: u8) -> Chain {
+        Chain {
             len: 0,
             protocol: Protocol(first),
             protocol_at: NEXT_HEADER_AT,
             fragment: None,
             source_routed: false,
-        };
+        }
+    }
+
+    /// Walks from `first`, the next header of the IPv6 header, over `body`, everything behind that
+    /// header.
+    // Implements: RFC8200 s4a, RFC8200 s4.4, RFC8200 s4.5d, H-53
+    pub(crate) fn walk(first: u8, body: &[u8], purpose: Purpose) -> Result<Chain, Malformed> {
+        let mut chain = Chain::begin(first);
         let mut headers = 0;
         while is_extension(chain.protocol) && chain.fragment.is_none() {
             headers += 1;
@@ -224,6 +228,70 @@ fn fragment(header: &[u8]) -> Result<Option<Fragment>, Malformed> {
         identification: view.get_id(),
     };
     Ok((fragment.offset != 0 || fragment.more).then_some(fragment))
+}
+
+/// What RFC 8200 has a destination report of the extension headers that it refuses: the code of the
+/// parameter problem, and where in the packet the trouble is. `None` if there is none to report.
+// Implements: RFC8200 s4a, RFC8200 s4.2, RFC8200 s4.4, RFC8200 s4.5b
+pub(crate) fn problem(packet: &[u8]) -> Option<(u8, u32)> {
+    /// Codes of "parameter problem".
+    const ERRONEOUS_FIELD: u8 = 0;
+    const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
+    const UNRECOGNIZED_OPTION: u8 = 2;
+    const PAYLOAD_LENGTH_AT: usize = 4;
+    const ROUTING_TYPE: usize = 2;
+    const FRAGMENT_OFFSET: usize = 2;
+
+    let view = Ipv6Packet::new(packet)?;
+    let end = HEADER_LEN + usize::from(view.get_payload_length());
+    let body = packet.get(HEADER_LEN..end)?;
+    let mut chain = Chain::begin(view.get_next_header().0);
+    for _ in 0..MAX_EXTENSION_HEADERS {
+        if !is_extension(chain.protocol) {
+            return None;
+        }
+        let (at, number_at) = (HEADER_LEN + chain.len, chain.protocol_at);
+        let step = chain.step(body, Purpose::Receive);
+        let (code, pointer) = match step {
+            Ok(()) if chain.source_routed => (ERRONEOUS_FIELD, at + ROUTING_TYPE),
+            Ok(()) => {
+                let Some(fragment) = chain.fragment else { continue };
+                let unfragmentable = chain.len - FragmentPacket::minimum_packet_size();
+                let limit = MAX_LENGTH - unfragmentable;
+                match fragment.check(body.len() - chain.len, limit) {
+                    Err(Malformed::FragmentLength) => (ERRONEOUS_FIELD, PAYLOAD_LENGTH_AT),
+                    Err(Malformed::FragmentOffset) => (ERRONEOUS_FIELD, at + FRAGMENT_OFFSET),
+                    _ => return None,
+                }
+            }
+            Err(Malformed::ExtensionOrder) => (UNRECOGNIZED_NEXT_HEADER, number_at),
+            Err(Malformed::RoutingHeader) => (ERRONEOUS_FIELD, at + ROUTING_TYPE),
+            Err(Malformed::ExtensionOption) => {
+                let (option, kind) = refused_option(packet.get(at + 2..)?)?;
+                // 01: discarded, and nobody is told.
+                if kind >> 6 == 0b01 {
+                    return None;
+                }
+                (UNRECOGNIZED_OPTION, at + 2 + option)
+            }
+            Err(_) => return None,
+        };
+        return u32::try_from(pointer).ok().map(|pointer| (code, pointer));
+    }
+    None
+}
+
+/// Where the first option stands that may not be skipped, and its type.
+fn refused_option(options: &[u8]) -> Option<(usize, u8)> {
+    let mut at = 0;
+    loop {
+        match options.get(at..)? {
+            [kind, ..] if kind >> 6 != 0 => return Some((at, *kind)),
+            [0, ..] => at += 1,
+            [_, length, ..] => at += 2 + usize::from(*length),
+            _ => return None,
+        }
+    }
 }
 
 /// Where in the packet the number of its upper protocol stands: what an "unrecognized next header"

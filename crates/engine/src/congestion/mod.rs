@@ -5,6 +5,7 @@
 //! payload; a window is never below one segment.
 
 mod reno;
+pub(crate) mod usage;
 
 use core::fmt;
 use core::time::Duration;

@@ -58,6 +58,7 @@ impl Connection {
     ) {
         // The path works, whatever was reported of it.
         self.user.soft_error = None;
+        self.traffic.last_ack_received = Some(now);
         // The send space.
         let window = self.send.update_window(segment.seq, segment.ack, segment.window);
         let mut fin_acknowledged = false;
@@ -67,6 +68,7 @@ impl Connection {
             fin_acknowledged = acknowledged.fin;
             acked_bytes = acknowledged.bytes;
             self.traffic.bytes_acked += acked_bytes;
+            self.traffic.on_progress(now);
         }
         self.send.on_answer();
         if self.send.wnd() > 0 && window == WindowUpdate::Changed {
@@ -133,6 +135,8 @@ impl Connection {
     ) {
         let mss = self.send.segment_size();
         let controller = self.congestion.controller_mut();
+        let window_limited =
+            self.usage.may_grow(controller.window(), controller.slow_start_threshold());
         if let Some(in_flight_bytes) = outcome.congestion {
             context.counters.fast_retrans += 1;
             controller.on_congestion(&CongestionEvent {
@@ -146,14 +150,15 @@ impl Connection {
             controller.on_recovered(now);
         }
         let in_recovery = matches!(self.recovery.phase(), Phase::Fast { .. });
-        if acked_bytes > 0 && !in_recovery {
+        // What ends a recovery was sent into the congestion: it is no sign that there is more room.
+        if acked_bytes > 0 && !in_recovery && !outcome.recovered {
             controller.on_ack(&AckSample {
                 now,
                 acked_bytes,
                 in_flight_bytes: self.recovery.pipe(),
                 rtt,
                 mss,
-                window_limited: self.recovery.take_window_limited(),
+                window_limited,
             });
         }
     }

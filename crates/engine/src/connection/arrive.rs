@@ -1,10 +1,11 @@
 //! A segment arrives: RFC 9293 section 3.10.7.4, its steps in its order.
 
-use towpath_wire::tcp::Flags;
+use towpath_wire::tcp::{Flags, Segment};
 
 use super::state::StateName;
 use super::{Connection, Context};
 use crate::endpoint::Arrival;
+use crate::event::Readiness;
 use crate::instant::Instant;
 
 /// Whether the next step follows.
@@ -25,7 +26,11 @@ impl Connection {
         arrival: Arrival,
     ) {
         self.send.on_arrival();
-        self.traffic.segs_in += u64::from(arrival.segment_count());
+        let segments = u64::from(arrival.segment_count());
+        self.traffic.segs_in += segments;
+        if !arrival.payload.is_empty() {
+            self.traffic.data_segs_in += segments;
+        }
         match self.state.name() {
             StateName::Closed => {}
             StateName::SynSent => self.arrive_in_syn_sent(now, context, arrival),
@@ -36,7 +41,7 @@ impl Connection {
         self.check_persist(now);
     }
 
-    /// The eight steps. URG has no step of its own: urgent data is delivered in line.
+    /// The eight steps.
     fn arrive_otherwise(
         &mut self,
         now: Instant,
@@ -71,8 +76,21 @@ impl Connection {
         }
         self.note_timestamp(now, &segment);
         self.on_alive(now);
-        // Sixth, the URG bit: nothing. Seventh, the text, and eighth, the FIN.
+        // Sixth, the URG bit.
+        self.check_urgent(&segment);
+        // Seventh, the text, and eighth, the FIN.
         self.take_text(now, context, &segment, payload, gso_size)
+    }
+
+    /// Where urgent data ends is told to the application, which reads it in line.
+    // Implements: RFC9293 s3.10.7.4q, 9293 MUST-32, 9293 MUST-66, RFC9293 s3.10.7.4d
+    fn check_urgent(&mut self, segment: &Segment) {
+        if segment.flags.contains(Flags::URG)
+            && self.state.may_receive()
+            && self.recv.on_urgent_pointer(segment.seq, segment.urgent)
+        {
+            self.user.raise(Readiness::URGENT);
+        }
     }
 
     /// The peer was heard.

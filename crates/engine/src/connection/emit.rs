@@ -12,6 +12,7 @@ use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
 use crate::congestion::IdleSample;
+use crate::congestion::usage::Sent;
 use crate::endpoint::table::FourTuple;
 use crate::instant::Instant;
 use crate::output::{Transmit, TransmitBody};
@@ -33,6 +34,7 @@ impl Connection {
         now: Instant,
         context: &mut Context<'_>,
     ) -> Option<Transmit> {
+        self.watch_path(now, context);
         let transmit = self
             .emit_reset(now, context)
             .or_else(|| self.emit_syn(now, context))
@@ -50,6 +52,7 @@ impl Connection {
                 // What was sent no longer waits to be sent.
                 self.check_room(context.config);
                 self.check_persist(now);
+                self.note_activity(now);
             }
         }
         transmit
@@ -116,7 +119,7 @@ impl Connection {
         let plan = self.send.plan_again(seq, len)?;
         let window = self.congestion.controller().window();
         if u64::from(plan.len) > self.recovery.room_again(window) {
-            self.recovery.on_window_limited();
+            self.note_window_usage(true);
             return None;
         }
         self.emit_text(now, context, plan, Sending::Again)
@@ -140,12 +143,14 @@ impl Connection {
         if !self.state.may_transmit() {
             return None;
         }
-        self.restart_after_idle(now);
+        if context.config.tcp_slow_start_after_idle {
+            self.restart_after_idle(now);
+        }
         let window = self.congestion.controller().window();
         match self.send.next_new(self.recovery.room(window), self.sack_len()) {
             Ok(plan) => self.emit_text(now, context, plan, Sending::New),
             Err(Blocked::Congestion) => {
-                self.recovery.on_window_limited();
+                self.note_window_usage(true);
                 None
             }
             Err(Blocked::Nothing | Blocked::Window | Blocked::Held) => None,
@@ -198,7 +203,12 @@ impl Connection {
                 self.traffic.bytes_retrans += u64::from(plan.len);
             }
         }
+        self.note_window_usage(self.recovery.pipe() >= self.congestion.controller().window());
         self.traffic.bytes_sent += u64::from(plan.len);
+        if plan.len > 0 {
+            self.traffic.data_segs_out += 1;
+            self.traffic.last_data_sent = Some(now);
+        }
         if !self.timers.is_armed(TimerKind::Retransmission) {
             self.restart_retransmission(now);
         }
@@ -215,6 +225,15 @@ impl Connection {
         let fields = self.acknowledge(blocks.min(self.max_blocks()));
         let segment = self.segment(now, plan.seq, flags, Some(fields));
         Some(self.packet(context, segment, payload))
+    }
+
+    fn note_window_usage(&mut self, limited: bool) {
+        self.usage.on_sent(Sent {
+            snd_una: self.send.una(),
+            snd_nxt: self.send.nxt(),
+            outstanding: self.recovery.flight().outstanding(),
+            limited,
+        });
     }
 
     // Implements: RFC5681 s4.1

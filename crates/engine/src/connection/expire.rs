@@ -42,6 +42,7 @@ impl Connection {
             return;
         }
         context.counters.timeouts += 1;
+        self.traffic.on_timeout(now);
         let (in_flight_bytes, repeated) = self.recovery.on_timeout(now, self.send.nxt());
         let kind = if repeated { CongestionKind::RepeatedTimeout } else { CongestionKind::Timeout };
         self.congestion.controller_mut().on_congestion(&CongestionEvent {

@@ -217,6 +217,7 @@ impl Connection {
             return;
         }
         syn_sent.retransmissions += 1;
+        self.traffic.on_timeout(now);
         self.owed.syn = true;
         context.counters.timeouts += 1;
     }

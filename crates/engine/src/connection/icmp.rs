@@ -14,11 +14,7 @@ use super::state::StateName;
 use super::{Connection, Context};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
-
-/// Linux's `min_pmtu`: smaller reports are not believed.
-const MIN_PATH_MTU_V4: u32 = 552;
-/// RFC 8200 section 5.
-const MIN_PATH_MTU_V6: u32 = 1280;
+use crate::instant::Instant;
 
 /// An ICMP error about one of our packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +113,12 @@ fn unreachable_error(code: UnreachableCode, from: IpAddr) -> Option<(SocketError
 impl Connection {
     /// A report about one of our segments: one that is outstanding, or an ACK at SND.NXT.
     // Implements: 9293 MUST-54, 9293 MUST-56, 9293 SHLD-26, RFC5927 s4.1, RFC5927 s5.2, H-47
-    pub(crate) fn handle_icmp_error(&mut self, context: &mut Context<'_>, error: &IcmpError) {
+    pub(crate) fn handle_icmp_error(
+        &mut self,
+        now: Instant,
+        context: &mut Context<'_>,
+        error: &IcmpError,
+    ) {
         let seq = error.quoted.seq;
         let outstanding = seq.at_or_after(self.send.una()) && seq.before(self.send.nxt());
         let of_an_ack = seq == self.send.nxt() && self.state.is_synchronized();
@@ -132,7 +133,9 @@ impl Connection {
                 context.counters.out_of_window_icmps += 1;
                 return;
             }
-            IcmpErrorKind::PacketTooBig { mtu } => return self.lower_path_mtu(mtu),
+            IcmpErrorKind::PacketTooBig { mtu } => {
+                return self.on_too_big(now, context, error, mtu);
+            }
         };
         match self.state.name() {
             StateName::Closed => {}
@@ -145,20 +148,40 @@ impl Connection {
         }
     }
 
-    /// A link of the path carries less (RFC 1191, RFC 8201). What is outstanding is cut smaller when
-    /// it is sent again; nothing makes the path's MTU grow again yet.
-    // Implements: H-46, RFC9293 s3.8.1
-    fn lower_path_mtu(&mut self, mtu: u32) {
-        let floor = if self.tuple.remote_ip.is_ipv4() { MIN_PATH_MTU_V4 } else { MIN_PATH_MTU_V6 };
-        // Below the floor nobody's link is: a lie, or a router older than RFC 1191 (0).
-        let before = self.send.segment_size();
-        if mtu < floor || !self.send.lower_path_mtu(mtu) {
+    /// A link of the path carries less (RFC 1191, RFC 8201). What was too big for it is lost: it is
+    /// sent again at once, in smaller segments, and is no sign of congestion.
+    ///
+    /// Deviates: RFC 5927 section 7.2 waits for a time-out where the peer still acknowledges. As
+    /// Linux, the quoted number has to be outstanding, and the floor bounds what a lie can do.
+    // Implements: H-46, RFC1191 s6.5, RFC8201 s5.3, RFC9293 s3.8.1
+    fn on_too_big(&mut self, now: Instant, context: &mut Context<'_>, error: &IcmpError, mtu: u32) {
+        let remote = self.tuple.remote_ip;
+        if remote.is_ipv4() && !context.config.discovers_path_mtu() {
             return;
         }
+        let report = (mtu, error.quoted.total_length);
+        context.paths.on_report(now, context.config, remote, context.mtu, report);
+        let before = self.send.segment_size();
+        self.watch_path(now, context);
         let after = self.send.segment_size();
-        if after < before {
-            self.congestion.controller_mut().on_mss_change(after);
-            self.recovery.on_too_big();
+        if after < before && self.state.is_synchronized() {
+            self.recovery.on_too_big(after, self.send.nxt());
+        }
+    }
+
+    /// Follows what is known of the path: a report to another connection counts for this one too,
+    /// and a report that is not repeated is forgotten, so that the segment size grows again.
+    // Implements: RFC1191 s6.3
+    pub(super) fn watch_path(&mut self, now: Instant, context: &mut Context<'_>) {
+        if self.path_mtu.is_current(now, context.paths) {
+            return;
+        }
+        let before = self.path_mtu.mtu;
+        self.path_mtu = context.paths.lookup(now, self.tuple.remote_ip, context.mtu);
+        if self.path_mtu.mtu != before {
+            self.send.set_path_mtu(self.path_mtu.mtu);
+            let size = self.send.segment_size();
+            self.congestion.controller_mut().on_mss_change(size);
         }
     }
 }

@@ -11,12 +11,15 @@ mod ack;
 pub(crate) mod adjust;
 mod answers;
 mod arrive;
+pub(crate) mod chronograph;
 pub(crate) mod emit;
 mod expire;
 pub(crate) mod handshake;
 pub(crate) mod icmp;
+mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
+mod sockopt;
 pub(crate) mod state;
 mod text;
 pub(crate) mod user;
@@ -29,18 +32,20 @@ use towpath_wire::tcp::WindowScale;
 
 use self::answers::Answers;
 use self::handshake::SynSent;
+use self::measure::Traffic;
 use self::negotiate::Handshake;
 use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
 use self::user::UserSide;
 use crate::config::Config;
+use crate::congestion::usage::WindowUsage;
 use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
+use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ListenerId, Readiness};
 use crate::garbage::Garbage;
-use crate::info::TcpInfo;
 use crate::instant::Instant;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
@@ -57,6 +62,7 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) garbage: &'a mut Garbage,
+    pub(crate) paths: &'a mut PathMtus,
     /// The link's MTU, in bytes.
     pub(crate) mtu: usize,
 }
@@ -69,12 +75,14 @@ pub(crate) struct Connection {
     /// The handshake's data, until it is complete.
     syn_sent: Option<Box<SynSent>>,
     send: SendSpace,
+    path_mtu: PathMtu,
     recv: RecvSpace,
     rtt: RttEstimator,
     timestamps: Option<Timestamps>,
     sack: bool,
     recovery: Recovery,
     congestion: Congestion,
+    usage: WindowUsage,
     timers: Timers,
     user: UserSide,
     owed: Owed,
@@ -106,17 +114,6 @@ enum Reset {
     Answer(SeqNumber),
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Traffic {
-    bytes_acked: u64,
-    bytes_received: u64,
-    bytes_sent: u64,
-    bytes_retrans: u64,
-    segs_in: u64,
-    segs_out: u64,
-    total_retrans: u64,
-}
-
 impl Connection {
     /// An active open: SYN-SENT, with the SYN owed.
     pub(crate) fn connect(
@@ -146,6 +143,8 @@ impl Connection {
         let mut connection =
             Connection::new(now, context, tuple, handshake.iss, options, timestamps);
         connection.user.listener = Some(listener);
+        // Its SYN arrived before there was a connection to count it.
+        connection.traffic.segs_in = 1;
         connection.state = State::handshake_done();
         connection.establish(now, context, handshake);
         connection
@@ -163,8 +162,9 @@ impl Connection {
         let advertised = options.advertised_mss(tuple.remote_ip, context.mtu);
         let room = Room::new(config, &options);
         let offered = negotiate::receive_window(config, &room, advertised, timestamps);
+        let path_mtu = context.paths.lookup(now, tuple.remote_ip, context.mtu);
         let send_mss =
-            SendMss::new(tuple.remote_ip, None, None, context.mtu, false, config.tcp_min_snd_mss);
+            SendMss::new(tuple.remote_ip, None, None, path_mtu.mtu, false, config.tcp_min_snd_mss);
         let window = initial_window(config.initial_window, send_mss.effective());
         let mut send = SendSpace::new(iss, send_mss, config.tcp_wmem.default);
         send.set_nodelay(options.nodelay);
@@ -177,6 +177,7 @@ impl Connection {
             state: State::active_open(),
             syn_sent: None,
             send,
+            path_mtu,
             recv,
             rtt: RttEstimator::new(config),
             timestamps: None,
@@ -187,6 +188,7 @@ impl Connection {
                 window,
                 send_mss.effective(),
             ),
+            usage: WindowUsage::new(iss),
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),
@@ -207,7 +209,7 @@ impl Connection {
             self.tuple.remote_ip,
             agreed.mss,
             self.user.options.max_segment,
-            context.mtu,
+            self.path_mtu.mtu,
             agreed.timestamp.is_some(),
             config.tcp_min_snd_mss,
         );
@@ -231,6 +233,8 @@ impl Connection {
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
+        self.traffic.on_progress(now);
+        self.traffic.last_ack_received = Some(now);
         self.arm_keep_alive(now, config);
         context.counters.curr_estab += 1;
         self.user.raise(Readiness::CONNECTED | Readiness::WRITABLE);
@@ -376,42 +380,6 @@ impl Connection {
                 self.timers.arm(TimerKind::KeepAlive, due);
             }
             _ => self.timers.stop(TimerKind::KeepAlive),
-        }
-    }
-
-    pub(crate) fn info(&self) -> TcpInfo {
-        let flight = self.recovery.flight();
-        let controller = self.congestion.controller();
-        TcpInfo {
-            state: self.state.name(),
-            timestamps: self.timestamps.is_some(),
-            sack: self.sack,
-            snd_wscale: self.send.scale().shift(),
-            rcv_wscale: self.recv.window().scale().shift(),
-            rto: self.rtt.rto(),
-            rtt: self.rtt.srtt(),
-            rttvar: self.rtt.rttvar(),
-            min_rtt: self.rtt.min(),
-            snd_mss: self.send.mss().effective(),
-            rcv_mss: self.recv.rcv_mss(),
-            snd_cwnd_bytes: controller.window(),
-            snd_ssthresh_bytes: controller.slow_start_threshold(),
-            snd_wnd: self.send.wnd(),
-            rcv_wnd: self.recv.wnd(),
-            unacked_bytes: flight.outstanding(),
-            sacked_bytes: flight.sacked(),
-            lost_bytes: flight.missing(),
-            notsent_bytes: self.send.unsent(),
-            unread_bytes: self.recv.readable() as u64,
-            retransmits: self.recovery.timeouts(),
-            probes: self.send.probes().max(self.keep_alive_probes),
-            total_retrans: self.traffic.total_retrans,
-            bytes_acked: self.traffic.bytes_acked,
-            bytes_received: self.traffic.bytes_received,
-            bytes_sent: self.traffic.bytes_sent,
-            bytes_retrans: self.traffic.bytes_retrans,
-            segs_in: self.traffic.segs_in,
-            segs_out: self.traffic.segs_out,
         }
     }
 

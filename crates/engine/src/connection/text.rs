@@ -51,7 +51,10 @@ impl Connection {
         let received = self.recv.on_text(now, text, around);
         match received.verdict {
             Verdict::InOrder => {}
-            Verdict::OutOfOrder => context.counters.ofo_queued += 1,
+            Verdict::OutOfOrder => {
+                context.counters.ofo_queued += 1;
+                self.traffic.out_of_order += 1;
+            }
             Verdict::Duplicate => context.counters.dsack_sent += u64::from(around.dsack),
             Verdict::OutOfWindow => {
                 context.counters.beyond_window += 1;
@@ -62,6 +65,7 @@ impl Connection {
         }
         if received.readable > 0 {
             self.traffic.bytes_received += received.readable;
+            self.traffic.last_data_received = Some(now);
             if self.recv.is_readable() {
                 self.user.raise(Readiness::READABLE);
             }

@@ -16,6 +16,23 @@ use crate::event::{ListenerId, Readiness};
 use crate::instant::Instant;
 use crate::timer::TimerKind;
 
+/// What a socket's buffers hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Queues {
+    /// SIOCINQ: bytes that can be read.
+    pub unread: usize,
+    /// TCP_INQ: the same, but one at the end of the stream, which a read finds.
+    pub hint: usize,
+    /// SIOCOUTQ: bytes, and the FIN, that are not acknowledged.
+    pub unacknowledged: u64,
+    /// SIOCOUTQNSD: bytes that were not sent.
+    pub unsent: u64,
+    /// How many bytes are to be read to the end of urgent data. One: the next byte is the last
+    /// urgent one, which is where SIOCATMARK is true.
+    pub urgent_left: Option<u64>,
+}
+
 /// The application's side of a connection.
 #[derive(Debug)]
 pub(crate) struct UserSide {
@@ -30,7 +47,8 @@ pub(crate) struct UserSide {
     attached: bool,
     read_shut: bool,
     pub(super) write_shut: bool,
-    was_connected: bool,
+    /// A call of connect has told that the connection is there.
+    told_connected: bool,
     /// A write found no room: tell when there is.
     pub(super) wants_room: bool,
     news: Readiness,
@@ -47,7 +65,7 @@ impl UserSide {
             attached: true,
             read_shut: false,
             write_shut: false,
-            was_connected: false,
+            told_connected: false,
             wants_room: false,
             news: Readiness::EMPTY,
         }
@@ -55,9 +73,6 @@ impl UserSide {
 
     /// Something became ready.
     pub(crate) fn raise(&mut self, readiness: Readiness) {
-        if readiness.contains(Readiness::CONNECTED) && self.error.is_none() {
-            self.was_connected = true;
-        }
         if self.attached {
             self.news |= readiness;
         }
@@ -92,7 +107,25 @@ impl Connection {
     }
 
     pub(crate) fn take_error(&mut self) -> Option<SocketError> {
-        self.user.error.take()
+        self.user.error.take().or_else(|| self.user.soft_error.take())
+    }
+
+    /// What another call of connect gives: on Linux, the one after the handshake is the one that
+    /// succeeds.
+    pub(crate) fn connect_again(&mut self) -> Result<(), SocketError> {
+        if self.user.told_connected || self.user.listener.is_some() {
+            return Err(SocketError::IsConnected);
+        }
+        match self.state.name() {
+            StateName::SynSent | StateName::SynReceived => Err(SocketError::AlreadyConnecting),
+            StateName::Closed => {
+                Err(self.user.error.take().unwrap_or(SocketError::ConnectionAborted))
+            }
+            _ => {
+                self.user.told_connected = true;
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn readiness(&self, config: &Config) -> Readiness {
@@ -111,6 +144,9 @@ impl Connection {
         if self.recv.is_readable() {
             readiness |= Readiness::READABLE;
         }
+        if self.recv.urgent_left().is_some() {
+            readiness |= Readiness::URGENT;
+        }
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
@@ -125,7 +161,7 @@ impl Connection {
         if max == 0 {
             return Ok(Chunks::new());
         }
-        if self.recv.readable() > 0 && !self.user.read_shut {
+        if self.recv.readable() > 0 {
             return Ok(self.recv.read(now, max));
         }
         self.nothing_to_read()
@@ -135,7 +171,7 @@ impl Connection {
         if max == 0 {
             return Ok(Chunks::new());
         }
-        if self.recv.readable() > 0 && !self.user.read_shut {
+        if self.recv.readable() > 0 {
             return Ok(self.recv.peek(max));
         }
         self.nothing_to_read()
@@ -149,21 +185,35 @@ impl Connection {
         if let Some(error) = self.user.error.take() {
             return Err(error);
         }
-        let over = self.state.name() == StateName::Closed;
-        if over && !self.user.was_connected {
-            return Err(SocketError::NotConnected);
-        }
-        if over || self.user.read_shut {
+        if self.state.name() == StateName::Closed || self.user.read_shut {
             return Ok(Chunks::new());
         }
         Err(SocketError::WouldBlock)
     }
 
+    /// What is in the buffers, as Linux's ioctls count it.
+    pub(crate) fn queues(&self) -> Queues {
+        let unread = self.recv.readable();
+        let connecting = matches!(self.state.name(), StateName::SynSent | StateName::SynReceived);
+        Queues {
+            unread,
+            hint: if unread == 0 && self.recv.is_fin_received() { 1 } else { unread },
+            unacknowledged: if connecting { 0 } else { self.send.unacknowledged() },
+            unsent: self.send.unsent(),
+            urgent_left: self.recv.urgent_left(),
+        }
+    }
+
     /// A FIN follows what was written.
     // Implements: RFC9293 s3.10.4, RFC9293 s3.10.4b
     pub(crate) fn shutdown_send(&mut self, context: &mut Context<'_>) -> Result<(), SocketError> {
-        if !self.state.is_synchronized() && self.state.name() != StateName::SynReceived {
-            return Err(SocketError::NotConnected);
+        match self.state.name() {
+            StateName::Closed => return Err(SocketError::NotConnected),
+            StateName::SynSent => {
+                self.give_up_connecting(context);
+                return Ok(());
+            }
+            _ => {}
         }
         self.user.write_shut = true;
         self.user.raise(Readiness::WRITE_CLOSED | Readiness::WRITABLE);
@@ -177,10 +227,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads give the end of the stream from now on. The peer is not told (as on Linux).
-    pub(crate) fn shutdown_receive(&mut self) -> Result<(), SocketError> {
-        if !self.state.is_synchronized() {
-            return Err(SocketError::NotConnected);
+    /// Shut before it was open: Linux ends the attempt, and the call succeeds.
+    fn give_up_connecting(&mut self, context: &mut Context<'_>) {
+        self.fail(context, CloseReason::Aborted, SocketError::ConnectionReset);
+    }
+
+    /// Reads give what is there and then the end of the stream. The peer is not told (as on Linux).
+    pub(crate) fn shutdown_receive(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Result<(), SocketError> {
+        match self.state.name() {
+            StateName::Closed => return Err(SocketError::NotConnected),
+            StateName::SynSent => {
+                self.give_up_connecting(context);
+                return Ok(());
+            }
+            _ => {}
         }
         self.user.read_shut = true;
         self.user.raise(Readiness::READABLE | Readiness::READ_CLOSED);
@@ -203,7 +266,10 @@ impl Connection {
                 self.owed.reset = Some(Reset::Active);
                 self.end(context, CloseReason::Aborted);
             }
-            _ if self.user.options.linger == Some(Duration::ZERO) => self.abort(context),
+            _ if self.user.options.linger == Some(Duration::ZERO) => {
+                context.counters.abort_on_data += 1;
+                self.abort(context);
+            }
             _ => {
                 let _ = self.shutdown_send(context);
                 self.timers.stop(TimerKind::KeepAlive);

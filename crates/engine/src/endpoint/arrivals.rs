@@ -36,13 +36,13 @@ impl Endpoint {
 
     /// An ICMP error arrived about one of our packets.
     // Implements: 9293 MUST-54, RFC5927 s4.1
-    pub fn handle_icmp_error(&mut self, _now: Instant, error: IcmpError) {
+    pub fn handle_icmp_error(&mut self, now: Instant, error: IcmpError) {
         self.counters.icmp_in += 1;
         match self.table.get(&self.secrets, &error.tuple()) {
             Some(Entry::Connection(index)) => {
                 let Some(id) = self.id_at(index) else { return };
                 let _ = self.with_connection(id, |connection, context| {
-                    connection.handle_icmp_error(context, &error);
+                    connection.handle_icmp_error(now, context, &error);
                 });
             }
             Some(Entry::SynReceived(index)) => self.report_to_half_open(index, &error),
@@ -175,6 +175,7 @@ impl Endpoint {
             config: &self.config,
             counters: &mut self.counters,
             garbage: &mut self.garbage,
+            paths: &mut self.paths,
             mtu: self.mtu,
         };
         let connection =

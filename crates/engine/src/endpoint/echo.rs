@@ -36,8 +36,10 @@ impl EchoLimit {
 
 /// The answer: same identifier, number and data, from the address that was asked.
 pub(crate) fn reply(request: &IpHeader, ttl: u8, ident: u16, seq: u16, data: Bytes) -> Transmit {
+    // As Linux: an IPv4 echo asks about a class of service, too.
+    let dscp = if request.src.is_ipv4() { request.dscp } else { 0 };
     Transmit {
-        ip: emit::ip_header(request.dst, request.src, request.protocol, ttl),
+        ip: IpHeader { dscp, ..emit::ip_header(request.dst, request.src, request.protocol, ttl) },
         body: TransmitBody::EchoReply { ident, seq, data },
     }
 }

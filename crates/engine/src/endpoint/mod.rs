@@ -6,9 +6,12 @@
 
 mod addresses;
 mod arrivals;
+mod complaints;
 mod echo;
+mod identification;
 mod listener;
 mod open;
+pub(crate) mod path_mtu;
 mod poll;
 mod ports;
 mod records;
@@ -27,9 +30,12 @@ use towpath_wire::IpHeader;
 use towpath_wire::tcp::Segment;
 
 use self::addresses::Addresses;
+use self::complaints::ErrorLimit;
 use self::echo::EchoLimit;
+use self::identification::Identifications;
 use self::listener::Listener;
 pub use self::open::{ConnectRequest, ListenRequest};
+use self::path_mtu::PathMtus;
 use self::ports::Ports;
 use self::syn_received::SynReceived;
 use self::table::{FourTuple, Table};
@@ -76,6 +82,9 @@ pub struct Endpoint {
     answers: VecDeque<Transmit>,
     loopback: VecDeque<Transmit>,
     echo: EchoLimit,
+    errors_sent: ErrorLimit,
+    paths: PathMtus,
+    identifications: Identifications,
     garbage: Garbage,
 }
 
@@ -161,6 +170,7 @@ impl Endpoint {
     /// [`validate`](Config::validate); `mtu` is the device's, in bytes.
     pub fn new(config: Config, mut secrets: Secrets, mtu: usize) -> Endpoint {
         let ports = Ports::new(&mut secrets);
+        let identifications = Identifications::new(secrets.identification_key());
         Endpoint {
             echo: EchoLimit::new(config.echo_replies_per_second),
             config,
@@ -180,6 +190,9 @@ impl Endpoint {
             events: VecDeque::new(),
             answers: VecDeque::new(),
             loopback: VecDeque::new(),
+            errors_sent: ErrorLimit::default(),
+            paths: PathMtus::default(),
+            identifications,
             garbage: Garbage::default(),
         }
     }
@@ -286,6 +299,7 @@ impl Endpoint {
             config: &self.config,
             counters: &mut self.counters,
             garbage: &mut self.garbage,
+            paths: &mut self.paths,
             mtu: self.mtu,
         };
         let result = act(&mut slot.connection, &mut context);

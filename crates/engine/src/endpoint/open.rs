@@ -124,6 +124,7 @@ impl Endpoint {
             config: &self.config,
             counters: &mut self.counters,
             garbage: &mut self.garbage,
+            paths: &mut self.paths,
             mtu: self.mtu,
         };
         let connection =

@@ -1,6 +1,9 @@
 //! What leaves the endpoint: events, packets, and how long to wait; and the timers.
 
+use towpath_wire::Protocol;
+
 use super::syn_received::Overdue;
+use super::table::FourTuple;
 use super::{Arrival, ArrivalSource, Endpoint, Timed};
 use crate::event::{ConnectionId, Event};
 use crate::garbage::Garbage;
@@ -20,7 +23,7 @@ impl Endpoint {
                 return Output::Event(event);
             }
             if let Some(transmit) = self.answers.pop_front() {
-                match self.route(transmit) {
+                match self.route(now, transmit) {
                     Some(transmit) => return Output::Transmit(transmit),
                     None => continue,
                 }
@@ -109,18 +112,21 @@ impl Endpoint {
                 config: &self.config,
                 counters: &mut self.counters,
                 garbage: &mut self.garbage,
+                paths: &mut self.paths,
                 mtu: self.mtu,
             };
             let transmit = slot.connection.poll_transmit(now, &mut context)?;
-            if let Some(transmit) = self.route(transmit) {
+            if let Some(transmit) = self.route(now, transmit) {
                 return Some(transmit);
             }
         }
     }
 
-    /// A packet to ourselves goes to the loopback queue.
-    fn route(&mut self, transmit: Transmit) -> Option<Transmit> {
+    /// A packet to ourselves goes to the loopback queue; one that leaves gets what its IP header says
+    /// of the way.
+    fn route(&mut self, now: Instant, mut transmit: Transmit) -> Option<Transmit> {
         if !self.addresses.is_local(transmit.ip.dst) {
+            self.mark(now, &mut transmit);
             return Some(transmit);
         }
         if self.loopback.len() < self.config.loopback_queue {
@@ -129,6 +135,29 @@ impl Endpoint {
             self.counters.drop_loopback_full += 1;
         }
         None
+    }
+
+    /// IPv4: whole and without a number, unless the path needs it cut. IPv6: the flow's label.
+    // Implements: RFC6864 s4.1, RFC6437, H-50
+    fn mark(&mut self, now: Instant, transmit: &mut Transmit) {
+        let ip = &mut transmit.ip;
+        if ip.dst.is_ipv4() {
+            // As Linux, ICMP does not take part in path MTU discovery: it cannot send again.
+            let whole = ip.protocol == Protocol::TCP
+                && self.config.discovers_path_mtu()
+                && !self.paths.may_fragment(now, ip.dst);
+            ip.dont_fragment = whole;
+            ip.identification = if whole { 0 } else { self.identifications.next() };
+        } else if self.config.auto_flowlabels
+            && let TransmitBody::Tcp { segment, .. } = &transmit.body
+        {
+            ip.flow_label = self.secrets.flow_label(&FourTuple {
+                local_ip: ip.src,
+                remote_ip: ip.dst,
+                local_port: segment.src_port,
+                remote_port: segment.dst_port,
+            });
+        }
     }
 
     fn touched_slot(&mut self, id: ConnectionId) -> Option<&mut super::Slot> {
@@ -199,7 +228,7 @@ impl Arrival {
                 gso_size,
                 source: ArrivalSource::Loopback,
             }),
-            TransmitBody::EchoReply { .. } => None,
+            TransmitBody::EchoReply { .. } | TransmitBody::IcmpError { .. } => None,
         }
     }
 }

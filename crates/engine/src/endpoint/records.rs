@@ -87,6 +87,7 @@ impl Endpoint {
             config: &self.config,
             counters: &mut self.counters,
             garbage: &mut self.garbage,
+            paths: &mut self.paths,
             mtu: self.mtu,
         };
         slot.connection.leave_wire(&mut context);

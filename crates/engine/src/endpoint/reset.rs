@@ -32,5 +32,8 @@ pub(crate) fn answer(tuple: &FourTuple, ttl: u8, arrival: &Arrival) -> Option<Tr
         urgent: 0,
         options: Options::default(),
     };
-    Some(emit::packet(tuple, ttl, reset, Chunks::new()))
+    let mut packet = emit::packet(tuple, ttl, reset, Chunks::new());
+    // As Linux: it travels in the class of what it answers.
+    packet.ip.dscp = arrival.ip.dscp;
+    Some(packet)
 }

@@ -10,6 +10,7 @@ use crate::chunks::Chunks;
 use crate::connection::adjust::QuickAck;
 use crate::connection::options::SocketOptions;
 use crate::connection::state::StateName;
+use crate::connection::user::Queues;
 use crate::error::{CloseReason, SocketError};
 use crate::event::{ConnectionId, ListenerId, Readiness};
 use crate::info::TcpInfo;
@@ -150,14 +151,19 @@ impl Endpoint {
         self.connections[id.index as usize].connection.peek(max)
     }
 
+    /// What the buffers of a connection hold.
+    pub fn queues(&self, id: ConnectionId) -> Result<Queues, SocketError> {
+        Ok(self.slot(id)?.connection.queues())
+    }
+
     /// Sends a FIN after what was written.
     pub fn shutdown_send(&mut self, _now: Instant, id: ConnectionId) -> Result<(), SocketError> {
         self.with_connection(id, |connection, context| connection.shutdown_send(context))?
     }
 
-    /// Makes reads return the end of the stream.
+    /// Makes reads return the end of the stream once they have taken what is there.
     pub fn shutdown_receive(&mut self, _now: Instant, id: ConnectionId) -> Result<(), SocketError> {
-        self.with_connection(id, |connection, _| connection.shutdown_receive())?
+        self.with_connection(id, |connection, context| connection.shutdown_receive(context))?
     }
 
     /// The application lets go of a connection, as `close(2)`: what was written is still delivered
@@ -210,7 +216,16 @@ impl Endpoint {
         self.slot(id).is_ok_and(|slot| slot.connection.is_lingering())
     }
 
-    /// SO_ERROR: the pending error, which is thereby cleared.
+    /// What `connect(2)` gives when it is called again for this connection: `AlreadyConnecting`
+    /// during the handshake, success once after it, `IsConnected` from then on; the reason of the
+    /// failure, once, if it failed.
+    pub fn connect_again(&mut self, id: ConnectionId) -> Result<(), SocketError> {
+        self.slot(id)?;
+        self.connections[id.index as usize].connection.connect_again()
+    }
+
+    /// SO_ERROR: the pending error, else the last soft one that the path reported; it is thereby
+    /// cleared.
     pub fn take_error(&mut self, id: ConnectionId) -> Option<SocketError> {
         self.slot(id).ok()?;
         self.connections[id.index as usize].connection.take_error()

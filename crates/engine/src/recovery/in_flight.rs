@@ -57,6 +57,17 @@ pub(crate) struct InFlight {
     search_from: Option<SeqNumber>,
     /// Everything below is lost or reported: where marking goes on.
     marked_to: Option<SeqNumber>,
+    /// Ranges of which the peer told that it has them, since the beginning.
+    delivered: u64,
+}
+
+/// How many segments are in flight, and in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SegmentCounts {
+    pub(crate) outstanding: u64,
+    pub(crate) sacked: u64,
+    pub(crate) lost: u64,
+    pub(crate) resent: u64,
 }
 
 impl InFlight {
@@ -73,6 +84,25 @@ impl InFlight {
     /// Sequence numbers that are lost and were not sent again.
     pub(crate) fn missing(&self) -> u64 {
         self.missing
+    }
+
+    /// Segments that the peer has, as it told, since the beginning.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Counts segments of `mss` bytes. Where a report joined ranges, it counts as few as possible.
+    pub(crate) fn count_segments(&self, mss: u32) -> SegmentCounts {
+        let mut counts = SegmentCounts::default();
+        for range in &self.ranges {
+            // A FIN takes a number and no segment of its own.
+            let segments = u64::from(range.len().saturating_sub(1).div_ceil(mss.max(1)).max(1));
+            counts.outstanding += segments;
+            counts.sacked += if range.sacked { segments } else { 0 };
+            counts.lost += if range.lost { segments } else { 0 };
+            counts.resent += if range.resent { segments } else { 0 };
+        }
+        counts
     }
 
     /// RFC 6675's pipe: what is believed to be in the network.
@@ -133,6 +163,7 @@ impl InFlight {
             let len = u64::from(range.len());
             self.outstanding -= len;
             self.sacked -= if range.sacked { len } else { 0 };
+            self.delivered += u64::from(!range.sacked);
             self.missing -= if range.lost && !range.resent { len } else { 0 };
             if range.transmissions > 1 {
                 removed.retransmitted = true;
@@ -192,6 +223,7 @@ impl InFlight {
             range.lost = false;
             range.resent = false;
             self.sacked += len;
+            self.delivered += 1;
             news += len;
             index = self.join_sacked(index);
         }
@@ -286,6 +318,25 @@ impl InFlight {
         len
     }
 
+    /// Takes for lost every range above `size` that was not reported, again if it was sent again.
+    pub(crate) fn mark_larger_lost(&mut self, size: u32) -> u64 {
+        let mut newly = 0;
+        let mut first = None;
+        for range in &mut self.ranges {
+            if range.len() > size && !range.sacked && (!range.lost || range.resent) {
+                range.lost = true;
+                range.resent = false;
+                newly += u64::from(range.len());
+                first.get_or_insert(range.start);
+            }
+        }
+        self.missing += newly;
+        if let Some(start) = first {
+            self.look_from(start);
+        }
+        newly
+    }
+
     /// The retransmission timer fired: everything that was not reported is taken for lost.
     pub(crate) fn mark_all_lost(&mut self) {
         self.missing = 0;
@@ -323,7 +374,7 @@ impl InFlight {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = InFlight::default();
+        *self = InFlight { delivered: self.delivered, ..InFlight::default() };
     }
 
     fn position(&self, start: SeqNumber) -> Option<usize> {

@@ -69,13 +69,13 @@ pub(crate) struct Recovery {
     timeouts: u32,
     /// When the oldest outstanding range was first sent again by the timer.
     first_timeout_at: Option<Instant>,
-    /// The congestion window held something back since the last acknowledgment.
-    window_limited: bool,
     last_sent_at: Option<Instant>,
     /// What the first duplicates let out (RFC 3042): not part of FlightSize.
     limited_transmit: u64,
     /// The next segment that is missing goes without asking the congestion window.
     at_once: bool,
+    /// Duplicates that the peer reported (RFC 2883).
+    dsacks: u64,
 }
 
 impl Recovery {
@@ -90,10 +90,10 @@ impl Recovery {
             recover: iss,
             timeouts: 0,
             first_timeout_at: None,
-            window_limited: false,
             last_sent_at: None,
             limited_transmit: 0,
             at_once: false,
+            dsacks: 0,
         }
     }
 
@@ -107,6 +107,26 @@ impl Recovery {
 
     pub(crate) fn flight(&self) -> &InFlight {
         &self.flight
+    }
+
+    /// Segments that the peer has, as it told; the SYN is one.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.flight.delivered() + 1
+    }
+
+    /// Duplicates that the peer reported.
+    pub(crate) fn dsacks(&self) -> u64 {
+        self.dsacks
+    }
+
+    /// How many duplicates make a loss.
+    pub(crate) fn reordering(&self) -> u32 {
+        DUP_THRESHOLD
+    }
+
+    /// Whether the peer told of something beyond a hole, or seems to.
+    pub(crate) fn is_disordered(&self) -> bool {
+        self.duplicates > 0 || self.flight.sacked() > 0
     }
 
     /// What may be taken to be in the network, in bytes.
@@ -125,15 +145,6 @@ impl Recovery {
     /// flight (RFC 5681 section 3.2 step 3, RFC 6582 section 3.2 step 3B).
     pub(crate) fn room_again(&self, window: u64) -> u64 {
         if self.at_once { u64::MAX } else { self.room(window) }
-    }
-
-    /// Sending was held back by the congestion window.
-    pub(crate) fn on_window_limited(&mut self) {
-        self.window_limited = true;
-    }
-
-    pub(crate) fn take_window_limited(&mut self) -> bool {
-        std::mem::take(&mut self.window_limited)
     }
 
     pub(crate) fn timeouts(&self) -> u32 {
@@ -221,10 +232,17 @@ impl Recovery {
         (flight_size, repeated)
     }
 
-    /// The oldest segment was too big for the path: it is sent again in smaller ones, which is no sign
-    /// of congestion.
-    pub(crate) fn on_too_big(&mut self) {
-        self.at_once = self.flight.mark_oldest_lost() > 0;
+    /// Segments above `size` bytes were too big for the path: they are sent again in smaller ones. It
+    /// is no sign of congestion, and neither are duplicates until all of it is acknowledged.
+    pub(crate) fn on_too_big(&mut self, size: u32, snd_nxt: SeqNumber) {
+        if self.flight.mark_larger_lost(size) == 0 {
+            return;
+        }
+        self.at_once = true;
+        if self.phase == Phase::Open {
+            self.recover = snd_nxt;
+            self.phase = Phase::Timeout { until: snd_nxt };
+        }
     }
 
     /// The connection is over.
@@ -248,6 +266,7 @@ impl Recovery {
                     first.left.at_or_after(second.left) && first.right.at_or_before(second.right)
                 }))
         {
+            self.dsacks += 1;
             blocks = rest;
         }
         blocks.iter().map(|block| self.flight.on_sack(*block)).sum()
@@ -455,6 +474,34 @@ mod tests {
         }
         assert_eq!(recovery.on_timeout(Instant::from_millis(900), UNA + 10_000), (10_000, true));
         assert!(ack(&mut recovery, 10_000, true, &[]).recovered);
+    }
+
+    // Shows: RFC1191 s6.5
+    #[test]
+    fn what_was_too_big_is_resent_and_what_fitted_is_no_sign_of_congestion_by_being_reported() {
+        for sack in [true, false] {
+            let mut recovery = Recovery::new(UNA - 1);
+            recovery.on_handshake(sack);
+            let mut at = UNA;
+            for len in [1000, 100, 1000, 100, 100, 100] {
+                recovery.on_sent(Instant::ZERO, at, at + len);
+                at += len;
+            }
+            recovery.on_too_big(600, at);
+            assert_eq!(recovery.flight().missing(), 2000);
+            assert_eq!(resend(&mut recovery), Some(0));
+            assert_eq!(resend(&mut recovery), Some(1100));
+            let block = |left: u32, right: u32| SackBlock { left: UNA + left, right: UNA + right };
+            for blocks in [
+                &[block(1000, 1100)][..],
+                &[block(2100, 2200), block(1000, 1100)],
+                &[block(2100, 2300), block(1000, 1100)],
+                &[block(2100, 2400), block(1000, 1100)],
+            ] {
+                let blocks = if sack { blocks } else { &[] };
+                assert_eq!(ack(&mut recovery, 0, false, blocks).congestion, None, "SACK {sack}");
+            }
+        }
     }
 
     // Shows: RFC6298 s3a

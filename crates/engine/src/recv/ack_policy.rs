@@ -128,6 +128,11 @@ impl AckPolicy {
         self.interactive = interactive;
     }
 
+    /// The delay that the next ACK would have, if nothing hurries it (Linux's `ato`).
+    pub(crate) fn delay(&self) -> Duration {
+        self.delay
+    }
+
     /// Whether something in order is not acknowledged yet.
     pub(crate) fn is_pending(&self) -> bool {
         self.pending

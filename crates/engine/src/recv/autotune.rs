@@ -32,6 +32,16 @@ impl AutoTune {
         });
     }
 
+    /// The round-trip time as the receiver sees it.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// What the application takes in a round trip, in bytes.
+    pub(crate) fn best(&self) -> u64 {
+        self.best
+    }
+
     /// Without timestamps: the time in which one offered window arrives is at least a round trip.
     pub(crate) fn on_arrival(&mut self, now: Instant, next: u64, window: u32) {
         match self.window {

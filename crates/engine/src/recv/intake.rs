@@ -85,7 +85,6 @@ impl RecvSpace {
             && let Some(from) = next.checked_sub(below)
         {
             self.sack.on_duplicate(from, (from + len).min(next));
-            self.policy.enter_quick_mode(self.window_segments());
         }
         if fin {
             self.fin_at = Some(end);
@@ -120,6 +119,12 @@ impl RecvSpace {
         if fin_now {
             self.fin_received = true;
             self.policy.on_fin();
+            // All has arrived, and what repeats it says nothing that its sender could use.
+            self.sack.finish();
+            if edge == next {
+                // The window is closed: its sender may take the FIN for a probe and wait.
+                self.policy.owe_now();
+            }
         }
         let more_than_one = self.is_more_than_one_unacknowledged();
         let owes = self.policy.decide(now, more_than_one, had_hole, around.ack_due, around.srtt);

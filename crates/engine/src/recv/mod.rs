@@ -11,6 +11,7 @@ pub(crate) mod autotune;
 mod intake;
 pub(crate) mod room;
 pub(crate) mod sack;
+mod urgent;
 pub(crate) mod window;
 
 use core::time::Duration;
@@ -24,6 +25,7 @@ use self::autotune::AutoTune;
 pub(crate) use self::intake::{Text, Verdict};
 use self::room::Room;
 use self::sack::{Block, SackReporter};
+use self::urgent::UrgentMark;
 use self::window::ReceiveWindow;
 use crate::chunks::Chunks;
 use crate::config::Config;
@@ -90,6 +92,8 @@ pub(crate) struct RecvSpace {
     max_capacity: usize,
     /// With fewer bytes than this the application is not woken (SO_RCVLOWAT).
     low_water: usize,
+    scaled: bool,
+    urgent: UrgentMark,
 }
 
 impl RecvSpace {
@@ -119,12 +123,15 @@ impl RecvSpace {
             max_waiting: config.max_out_of_order,
             max_capacity: room.max_capacity,
             low_water: 1,
+            scaled: false,
+            urgent: UrgentMark::default(),
         }
     }
 
     /// The peer's initial sequence number is known.
     pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool) {
         self.irs = irs;
+        self.scaled = scaling;
         self.window.on_handshake(irs + 1, scaling);
     }
 
@@ -161,6 +168,27 @@ impl RecvSpace {
 
     pub(crate) fn rcv_mss(&self) -> u32 {
         self.rcv_mss
+    }
+
+    /// The round-trip time as the receiver sees it.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.tune.rtt()
+    }
+
+    /// What the application takes in a round trip, in bytes.
+    pub(crate) fn space(&self) -> u64 {
+        self.tune.best()
+    }
+
+    /// Both sides scale their windows.
+    pub(crate) fn is_scaled(&self) -> bool {
+        self.scaled
+    }
+
+    /// The payload of the segments that we ask the peer for, in bytes.
+    pub(crate) fn advertised_mss(&self, timestamps: bool) -> u32 {
+        let options = if timestamps { crate::send::mss::TIMESTAMPS_LEN } else { 0 };
+        self.advertised_mss.saturating_sub(options)
     }
 
     /// Bytes that can be read.
@@ -237,10 +265,12 @@ impl RecvSpace {
 
     /// The application takes up to `max` bytes. Whether an ACK should tell the peer of the room.
     pub(crate) fn read(&mut self, now: Instant, max: usize) -> Chunks {
+        let max = self.urgent.limit(self.read_to(), max);
         let chunks = self.assembler.take(max);
         if chunks.is_empty() {
             return chunks;
         }
+        self.urgent.on_read(self.read_to());
         if let Some(capacity) = self.tune.on_read(now, chunks.len(), self.advertised_mss) {
             self.window.grow_capacity(capacity.min(self.max_capacity));
         }
@@ -255,7 +285,7 @@ impl RecvSpace {
     }
 
     pub(crate) fn peek(&self, max: usize) -> Chunks {
-        self.assembler.peek(max)
+        self.assembler.peek(self.urgent.limit(self.read_to(), max))
     }
 
     /// The fields of an outgoing segment with ACK; what was owed is thereby paid.

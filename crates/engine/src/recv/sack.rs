@@ -66,6 +66,12 @@ impl SackReporter {
         self.recent.retain(|block| block.1 > next);
     }
 
+    /// The stream is complete: there is nothing left to report.
+    pub(crate) fn finish(&mut self) {
+        self.clear();
+        self.duplicate = None;
+    }
+
     /// What waited behind holes was thrown away.
     pub(crate) fn clear(&mut self) {
         self.held.clear();

@@ -173,6 +173,11 @@ impl ReceiveWindow {
         self.clamp = clamp;
     }
 
+    /// What may be offered for now (Linux's `rcv_ssthresh`), in bytes.
+    pub(crate) fn slow_start(&self) -> u32 {
+        self.slow_start
+    }
+
     /// The most that will be offered while the buffer stays as it is, in bytes.
     pub(crate) fn full(&self) -> u32 {
         self.capacity.min(self.clamp)

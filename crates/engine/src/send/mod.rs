@@ -199,9 +199,9 @@ impl SendSpace {
         Some(u16::try_from(end.distance_from(seq)).unwrap_or(u16::MAX))
     }
 
-    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
-    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
-        self.mss.lower_path_mtu(mtu)
+    /// The path carries packets of at most `mtu` bytes.
+    pub(crate) fn set_path_mtu(&mut self, mtu: u32) {
+        self.mss.set_path_mtu(mtu);
     }
 
     /// The payload of a full segment now, in bytes.
@@ -217,6 +217,13 @@ impl SendSpace {
     /// Bytes written and not yet sent.
     pub(crate) fn unsent(&self) -> u64 {
         self.buffer.end() - self.offset_of_next()
+    }
+
+    /// Bytes that were written and not acknowledged; the FIN counts as one.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        let fin_acknowledged = self.fin == Fin::Sent && !self.is_outstanding();
+        let fin = self.fin != Fin::Open && !fin_acknowledged;
+        self.buffer.len() as u64 + u64::from(fin)
     }
 
     /// Whether all that was written, and the FIN if there is one, is acknowledged.
@@ -245,13 +252,19 @@ impl SendSpace {
         } else if ack.after(self.una) {
             AckKind::New
         } else if u64::from(self.una.distance_from(ack))
-            > u64::from(self.max_wnd).min(self.buffer.start())
+            > u64::from(self.max_wnd).min(self.acknowledged_numbers())
         {
             // As Linux, also what lies before our first byte: nobody could ever acknowledge that.
             AckKind::Ancient
         } else {
             AckKind::Old
         }
+    }
+
+    /// How many of our sequence numbers behind the SYN are acknowledged.
+    fn acknowledged_numbers(&self) -> u64 {
+        let fin = self.fin == Fin::Sent && !self.is_outstanding();
+        self.buffer.start() + u64::from(fin)
     }
 
     /// Takes an acknowledgment that `judge` called new.
@@ -331,6 +344,11 @@ impl SendSpace {
     pub(crate) fn waits_for_timer(&self) -> bool {
         !self.is_outstanding()
             && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window | Blocked::Held))
+    }
+
+    /// Whether the peer's window is what holds the next segment back.
+    pub(crate) fn is_window_limited(&self) -> bool {
+        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
     }
 
     /// Whether the application's wish is all that holds the next segment back.

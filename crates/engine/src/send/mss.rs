@@ -30,7 +30,7 @@ impl SendMss {
         remote: IpAddr,
         option: Option<u16>,
         wish: Option<u16>,
-        path_mtu: usize,
+        path_mtu: u32,
         timestamps: bool,
         floor: u16,
     ) -> SendMss {
@@ -40,7 +40,7 @@ impl SendMss {
         let peer = peer.min(wish.unwrap_or(u16::MAX)).max(floor);
         SendMss {
             peer: u32::from(peer),
-            path_mtu: u32::try_from(path_mtu).unwrap_or(u32::MAX),
+            path_mtu,
             ip_header: ip_header_len(remote),
             options: if timestamps { TIMESTAMPS_LEN } else { 0 },
             floor: u32::from(floor),
@@ -53,11 +53,14 @@ impl SendMss {
         self.peer.min(by_path).saturating_sub(self.options).max(self.floor - self.options)
     }
 
-    /// The path carries packets of at most `mtu` bytes. Whether that is less than was known.
-    pub(crate) fn lower_path_mtu(&mut self, mtu: u32) -> bool {
-        let lower = mtu < self.path_mtu;
-        self.path_mtu = self.path_mtu.min(mtu);
-        lower
+    /// What the path is taken to carry in one packet, in bytes.
+    pub(crate) fn path_mtu(&self) -> u32 {
+        self.path_mtu
+    }
+
+    /// The path carries packets of at most `mtu` bytes.
+    pub(crate) fn set_path_mtu(&mut self, mtu: u32) {
+        self.path_mtu = mtu;
     }
 
     /// The segment size to use towards a peer whose greatest window was `max_window`: at most half

@@ -35,7 +35,8 @@ impl Report {
             Verdict::Unsupported(what) => writeln!(out, "unsupported  {shown}: {what}")?,
             Verdict::Fail(failure) => {
                 writeln!(out, "FAIL         {shown}:{}: {}", failure.line, failure.reason)?;
-                for line in played.remarks.iter().map(String::as_str).chain(failure.detail.lines()) {
+                for line in played.remarks.iter().map(String::as_str).chain(failure.detail.lines())
+                {
                     writeln!(out, "    {line}")?;
                 }
             }
@@ -116,8 +117,7 @@ mod tests {
         let mut report = Report::default();
         let reason = "a \"b\" \\ c\n\u{1}".to_owned();
         let verdict = Verdict::Fail(Failure { line: 7, reason, detail: String::new() });
-        let played =
-            Played { verdict, protocol: String::new(), remarks: vec!["but".to_owned()] };
+        let played = Played { verdict, protocol: String::new(), remarks: vec!["but".to_owned()] };
         report.keep(Path::new("x/y.pkt"), &played);
         assert_eq!(
             report.json(),

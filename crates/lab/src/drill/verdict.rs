@@ -51,11 +51,7 @@ pub(crate) enum Stop {
     /// Something was not as written.
     Fail(String),
     /// The same, with expected and seen to be printed one below the other.
-    Mismatch {
-        reason: String,
-        expected: String,
-        seen: String,
-    },
+    Mismatch { reason: String, expected: String, seen: String },
     /// Not built; its name.
     Unsupported(String),
 }

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use towpath_engine::{
     Census, ConnectRequest, ConnectionId, Counters, Endpoint, Event, Instant, ListenRequest,
-    ListenerId, SendFlags, SocketError, SocketOptions, StateName,
+    ListenerId, SendFlags, SocketError, SocketOptions, StateName, TcpInfo,
 };
 use towpath_wire::ip::Ecn;
 use towpath_wire::tcp::Flags;
@@ -272,6 +272,16 @@ impl Single {
         if found != Some(state) {
             self.fail(&format!("expected {state}, found {found:?}"));
         }
+    }
+
+    /// The numbers of the connection.
+    pub fn info(&self, id: ConnectionId) -> TcpInfo {
+        self.host.endpoint.info(id).expect("the connection is there")
+    }
+
+    /// The engine's clock.
+    pub fn now(&self) -> Instant {
+        self.now
     }
 
     /// The events since the last call.

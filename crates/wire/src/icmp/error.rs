@@ -45,7 +45,7 @@ pub enum ErrorKind {
 ///
 /// Quotes as much of the packet as fits 576 bytes (IPv4) or 1280 bytes (IPv6) with both headers.
 /// The family is that of `src`, our address, and `dst`, the sender of the packet. Ask
-/// [`may_report`] first.
+/// [`reportable`] first.
 // Implements: RFC791 s3.1c, RFC8200 s4b, RFC4443 s2.4a
 pub fn emit_error(kind: ErrorKind, original_packet: &[u8], src: IpAddr, dst: IpAddr) -> Vec<u8> {
     let (kind, code, word, longest) = match dst {
@@ -64,7 +64,7 @@ pub fn emit_error(kind: ErrorKind, original_packet: &[u8], src: IpAddr, dst: IpA
     message
 }
 
-/// Whether a host may answer `original_packet` with this error at all.
+/// The header of `original_packet`, if a host may answer it with this error at all.
 ///
 /// It may not if the packet is an ICMP error itself, a fragment other than the first, comes from an
 /// address that is not one host's, or goes to many. Two errors may answer an IPv6 multicast: "packet
@@ -72,14 +72,12 @@ pub fn emit_error(kind: ErrorKind, original_packet: &[u8], src: IpAddr, dst: IpA
 /// with the top bits 10. An IPv6 packet may be reported that no receiver acts on, because of an
 /// option or a routing header; one whose upper protocol cannot be found is not answered.
 // Implements: RFC1122 s3.2.2, RFC4443 s2.4a, RFC8200 s4.2
-pub fn may_report(kind: ErrorKind, original_packet: &[u8]) -> bool {
+pub fn reportable(kind: ErrorKind, original_packet: &[u8]) -> Option<IpHeader> {
     let original = match original_packet.first().map(|first| first >> 4) {
         Some(6) => ipv6::parse(original_packet, Purpose::Report),
         _ => IpHeader::parse(original_packet, HeaderChecksum::Trusted),
     };
-    let Ok(original) = original else {
-        return false;
-    };
+    let original = original.ok()?;
     let IpHeader { src, dst, protocol, .. } = original.header;
     let later_fragment = original.fragment.is_some_and(|fragment| fragment.offset != 0);
     let many_may_be_answered = dst.is_ipv6()
@@ -98,10 +96,11 @@ pub fn may_report(kind: ErrorKind, original_packet: &[u8]) -> bool {
         }
         _ => false,
     };
-    !later_fragment
+    let answered = !later_fragment
         && !about_an_error
         && is_one_host(src)
-        && (!is_many_hosts(dst) || many_may_be_answered)
+        && (!is_many_hosts(dst) || many_may_be_answered);
+    answered.then_some(original.header)
 }
 
 /// Whether the IPv6 option type at `pointer` demands a report wherever the packet goes (RFC 8200

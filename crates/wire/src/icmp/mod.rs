@@ -5,9 +5,11 @@
 //! have one shape. Whether an error may be believed (RFC 5927) is the stack's to judge. Neighbour
 //! discovery, redirects and the rest come out as [`IcmpMessage::Other`].
 
+mod complaint;
 mod error;
 
-pub use error::{ErrorKind, MAX_ERROR_V4, emit_error, may_report};
+pub use complaint::complaint;
+pub use error::{ErrorKind, MAX_ERROR_V4, emit_error, reportable};
 
 use crate::checksum::{Sum, pseudo_header};
 use crate::ip::Protocol;

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use towpath_wire::checksum::{Sum, pseudo_header};
 use towpath_wire::icmp::{
-    ErrorKind, IcmpMessage, MAX_ERROR_V4, Quoted, UnreachableCode, emit_error, may_report,
+    ErrorKind, IcmpMessage, MAX_ERROR_V4, Quoted, UnreachableCode, complaint, emit_error,
+    reportable,
 };
 use towpath_wire::ip::{HeaderChecksum, MIN_MTU_V6};
 use towpath_wire::{IpHeader, Malformed, Protocol, SeqNumber};
@@ -343,7 +344,7 @@ fn some_packets_are_never_answered_with_an_error() {
         ("nothing", port, vec![], false),
     ];
     for (name, kind, packet, expected) in rows {
-        assert_eq!(may_report(kind, &packet), expected, "{name}");
+        assert_eq!(reportable(kind, &packet).is_some(), expected, "{name}");
     }
 }
 
@@ -365,20 +366,27 @@ fn an_unknown_option_to_a_group_is_reported_if_its_type_asks_for_it() {
                     packet_bytes(&header, &[&extension, rest].concat())
                 };
                 let packet = about(6, &[7; 20]);
+                assert_eq!(complaint(&packet), Some(option(at)));
                 let name = format!("option {kind:#x} behind {first} to {dst}");
-                assert_eq!(may_report(option(at), &packet), expected, "{name}");
+                assert_eq!(reportable(option(at), &packet).is_some(), expected, "{name}");
 
                 let to_a_group = dst == many;
                 // What the pointer names decides: here a length, payload, and nothing twice.
                 for pointer in [at + 1, at + 20, 1 << 20, u32::MAX] {
-                    let seen = may_report(option(pointer), &packet);
+                    let seen = reportable(option(pointer), &packet).is_some();
                     assert_eq!(seen, !to_a_group, "{name}, pointer {pointer}");
                 }
                 // Code 1 has no such leave, nor has an error about an error.
                 let code_1 = ErrorKind::ParameterProblem { code: 1, pointer: at };
-                assert_eq!(may_report(code_1, &packet), !to_a_group, "{name}");
-                assert!(!may_report(option(at), &about(58, &[1, 0, 0, 0, 0, 0, 0, 0])), "{name}");
-                assert!(!may_report(option(at), &about(HOP_BY_HOP, &[])), "{name}: cut short");
+                assert_eq!(reportable(code_1, &packet).is_some(), !to_a_group, "{name}");
+                assert!(
+                    reportable(option(at), &about(58, &[1, 0, 0, 0, 0, 0, 0, 0])).is_none(),
+                    "{name}"
+                );
+                assert!(
+                    reportable(option(at), &about(HOP_BY_HOP, &[])).is_none(),
+                    "{name}: cut short"
+                );
             }
         }
     }
@@ -429,7 +437,8 @@ fn what_makes_an_ipv6_packet_unfit_to_receive_does_not_hide_what_it_is() {
     ];
     for (name, kind, packet, expected) in rows {
         assert!(IpHeader::parse(&packet, HeaderChecksum::Verify).is_err(), "{name}");
-        assert_eq!(may_report(kind, &packet), expected, "{name}");
+        assert_eq!(complaint(&packet), Some(kind), "{name}");
+        assert_eq!(reportable(kind, &packet).is_some(), expected, "{name}");
     }
 }
 
@@ -462,4 +471,61 @@ proptest! {
             prop_assert_eq!(view.get_checksum(), pnet_packet::icmp::checksum(&view));
         }
     }
+}
+
+#[test]
+fn a_host_complains_of_udp_and_of_protocols_that_it_does_not_speak() {
+    // Shows: RFC791 s3.1c, RFC4443 s3.1, RFC8200 s4b
+    let with = |addresses, protocol, body: &[u8]| {
+        packet_bytes(&IpHeader { protocol: Protocol(protocol), ..tcp_header_to(addresses) }, body)
+    };
+    let port = Some(ErrorKind::PortUnreachable);
+    let protocol = Some(ErrorKind::ProtocolUnreachable);
+    let udp = |addresses: (IpAddr, IpAddr), len: u8| {
+        let mut datagram = [0, 53, 1, 0, 0, len, 0, 0, b'h', b'i'];
+        let sum = towpath_wire::checksum::pseudo_header(
+            addresses.0,
+            addresses.1,
+            Protocol::UDP,
+            len.into(),
+        );
+        let sum = sum.add_bytes(&datagram[..usize::from(len).min(10)]).finish();
+        datagram[6..8].copy_from_slice(&sum.to_be_bytes());
+        datagram
+    };
+    let damaged = |addresses| {
+        let mut datagram = udp(addresses, 10);
+        datagram[9] ^= 1;
+        datagram
+    };
+    let unsummed = [0, 53, 1, 0, 0, 10, 0, 0, b'h', b'i'];
+    let rows = [
+        ("UDP", with(V4, 17, &udp(V4, 10)), port),
+        ("UDP with padding", with(V4, 17, &udp(V4, 9)), port),
+        ("UDP, IPv6", with(V6, 17, &udp(V6, 10)), port),
+        ("UDP without checksum", with(V4, 17, &unsummed), port),
+        ("UDP without checksum, IPv6", with(V6, 17, &unsummed), None),
+        ("damaged UDP", with(V4, 17, &damaged(V4)), None),
+        ("damaged UDP, IPv6", with(V6, 17, &damaged(V6)), None),
+        ("UDP that is too long", with(V4, 17, &udp(V4, 11)), None),
+        ("UDP that is too short", with(V4, 17, &udp(V4, 7)), None),
+        ("half a UDP header", with(V4, 17, &[0; 4]), None),
+        ("SCTP", with(V4, 132, &[7; 20]), protocol),
+        ("SCTP, IPv6", with(V6, 132, &[7; 20]), protocol),
+        ("ICMPv6 in IPv4", with(V4, 58, &[128, 0, 0, 0, 0, 0, 0, 0]), protocol),
+        ("ICMP in IPv6", with(V6, 1, &[8, 0, 0, 0, 0, 0, 0, 0]), protocol),
+        ("TCP", with(V4, 6, &[7; 20]), None),
+        ("ICMP", with(V4, 1, &[8, 0, 0, 0, 0, 0, 0, 0]), None),
+        ("ICMPv6", with(V6, 58, &[128, 0, 0, 0, 0, 0, 0, 0]), None),
+        ("no next header", with(V6, 59, &[]), None),
+        ("an option to be dropped in silence", with(V6, 60, &[6, 0, 0x5e, 4, 0, 0, 0, 0]), None),
+        ("a cut extension header", with(V6, 60, &[6, 3, 1, 4, 0, 0, 0, 0]), None),
+        ("garbage", vec![0; 40], None),
+    ];
+    for (name, packet, expected) in rows {
+        assert_eq!(complaint(&packet), expected, "{name}");
+    }
+    let route = [&[6, 0, 0, 1, 0, 0, 0, 0][..], &[7; 20]].concat();
+    let pointed = Some(ErrorKind::ParameterProblem { code: 0, pointer: 42 });
+    assert_eq!(complaint(&with(V6, ROUTING, &route)), pointed, "a routing header of type 0");
 }

@@ -4,7 +4,7 @@ use crate::values::{V4, V6, ip_header, packet_bytes, payload, segment, segment_b
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::net::IpAddr;
-use towpath_wire::icmp::{ErrorKind, IcmpMessage, emit_error, may_report};
+use towpath_wire::icmp::{ErrorKind, IcmpMessage, emit_error, reportable};
 use towpath_wire::ip::HeaderChecksum;
 use towpath_wire::tcp::{ChecksumState, Options, Segment};
 use towpath_wire::{IpHeader, Malformed, Protocol};
@@ -26,8 +26,9 @@ fn read_as_everything(bytes: &[u8]) {
         }
     }
     Options::parse(bytes);
-    may_report(ErrorKind::PortUnreachable, bytes);
-    may_report(ErrorKind::ParameterProblem { code: 2, pointer: 42 }, bytes);
+    let _ = reportable(ErrorKind::PortUnreachable, bytes);
+    let _ = reportable(ErrorKind::ParameterProblem { code: 2, pointer: 42 }, bytes);
+    let _ = towpath_wire::icmp::complaint(bytes);
 }
 
 fn read_upper(upper: &[u8], src: IpAddr, dst: IpAddr) {

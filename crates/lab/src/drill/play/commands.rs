@@ -54,13 +54,14 @@ impl Shell {
         &mut self,
         text: &str,
         counters: &Counters,
+        listening: &[u16],
         set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
     ) -> Result<(), Stop> {
         let joined = text.replace("\\\n", " ");
         for part in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
             let part = part.split('#').next().unwrap_or_default().trim();
             if !part.is_empty() {
-                self.part(part, counters, set)?;
+                self.part(part, counters, listening, set)?;
             }
         }
         Ok(())
@@ -70,6 +71,7 @@ impl Shell {
         &mut self,
         part: &str,
         counters: &Counters,
+        listening: &[u16],
         set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
     ) -> Result<(), Stop> {
         let unknown = || Stop::unsupported(format!("command `{part}`"));
@@ -80,6 +82,10 @@ impl Shell {
             ("defaults.sh" | "set_defaults.sh", []) => self.defaults(set),
             ("sysctl", _) => settings(part, first.len(), "=", set),
             ("set_sysctls.py", _) => settings(part, first.len(), "=", set),
+            ("echo", _) if part.contains("/proc/sys/") => {
+                let (value, name) = part[first.len()..].split_once('>').ok_or_else(unknown)?;
+                settle(name.trim(), value.trim().trim_matches(['"', '\'']), set)
+            }
             // There are no cached routes or metrics between connections.
             ("ip", ["tcp_metrics", "flush", ..] | ["route", "flush", "cache", ..]) => Ok(()),
             // What leaves the stack is seen as it leaves.
@@ -87,6 +93,16 @@ impl Shell {
             ("tc", ["qdisc", "del" | "delete", ..]) => Ok(()),
             ("sleep" | "true" | "sync" | ":", _) => Ok(()),
             ("nstat", _) => self.nstat(part, counters).ok_or_else(unknown)?,
+            // Segments leave one by one and are never joined or held back.
+            ("ethtool", ["-K", ..]) => Ok(()),
+            ("grep", _) if part.contains("/proc/net/tcp") => {
+                let port = listening_port(part).ok_or_else(unknown)?;
+                if listening.contains(&port) {
+                    Ok(())
+                } else {
+                    Err(Stop::fail(format!("nobody listens on port {port}")))
+                }
+            }
             // Settings are a script's own here: there is nothing to put back.
             (name, _) if name.starts_with("sysctl_restore_") => Ok(()),
             _ => Err(unknown()),
@@ -164,6 +180,14 @@ impl Shell {
     }
 }
 
+/// The port in `grep " 0A " /proc/net/tcp ... | grep ":PORT"`: 0A is LISTEN, the port is hexadecimal.
+fn listening_port(part: &str) -> Option<u16> {
+    let (state, port) = part.split_once('|')?;
+    let is_listen = state.contains("\" 0A \"") || state.contains("' 0A '");
+    let port = port.trim().strip_prefix("grep")?.trim().trim_matches(['"', '\'']);
+    u16::from_str_radix(port.strip_prefix(':')?, 16).ok().filter(|_| is_listen)
+}
+
 /// `k=v k=v ...`, where values may be quoted.
 fn settings(
     part: &str,
@@ -180,7 +204,8 @@ fn settings(
             continue;
         }
         let (name, value) = word.split_once(sign).ok_or_else(unknown)?;
-        settle(name.trim(), value.trim(), set)?;
+        let value = computed(value.trim()).ok_or_else(unknown)?;
+        settle(name.trim(), &value, set)?;
         any = true;
     }
     if any { Ok(()) } else { Err(unknown()) }
@@ -195,6 +220,15 @@ fn settle(
     set(&name, value)
         .map(drop)
         .map_err(|why| Stop::unsupported(format!("sysctl {name}={value}: {why}")))
+}
+
+/// A value with the products in `$((...))` worked out; `None` for other arithmetic.
+fn computed(value: &str) -> Option<String> {
+    let Some((before, rest)) = value.split_once("$((") else { return Some(value.to_owned()) };
+    let (inside, after) = rest.split_once("))")?;
+    let mut factors = inside.split('*').map(|factor| factor.trim().parse::<u64>().ok());
+    let product = factors.try_fold(1_u64, |product, factor| product.checked_mul(factor?))?;
+    Some(format!("{before}{product}{}", computed(after)?))
 }
 
 /// Words as a shell splits them, with `"` and `'` taken off.
@@ -227,7 +261,7 @@ mod tests {
     fn run(text: &str) -> (Result<(), Stop>, Vec<(String, String)>) {
         let mut set = Vec::new();
         let mut shell = Shell::default();
-        let result = shell.run(text, &Counters::default(), &mut |name, value| {
+        let result = shell.run(text, &Counters::default(), &[8080], &mut |name, value| {
             set.push((name.to_owned(), value.to_owned()));
             Ok(Settled::Set)
         });
@@ -240,13 +274,26 @@ mod tests {
         for (text, expected) in [
             ("sysctl -q net.ipv4.tcp_sack=0", one("tcp_sack", "0")),
             ("sysctl -q -w net.ipv4.tcp_rmem=\"1 2 3\"", one("tcp_rmem", "1 2 3")),
+            ("echo \"1 2 3\" > /proc/sys/net/ipv4/tcp_rmem", one("tcp_rmem", "1 2 3")),
+            ("sysctl -q net.ipv4.tcp_rmem=\"1 2 $((3*4))\"", one("tcp_rmem", "1 2 12")),
             ("sysctl -w net.core.somaxconn=5 > /dev/null 2>&1", one("somaxconn", "5")),
-            ("./set_sysctls.py /proc/sys/net/ipv4/tcp_min_tso_segs=4", one("tcp_min_tso_segs", "4")),
+            (
+                "./set_sysctls.py /proc/sys/net/ipv4/tcp_min_tso_segs=4",
+                one("tcp_min_tso_segs", "4"),
+            ),
         ] {
             let (result, set) = run(text);
             assert_eq!(result, Ok(()), "{text}");
             assert_eq!(set, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_listener_is_found_by_its_port() {
+        let ask = |port| run(&format!("grep \" 0A \" /proc/net/tcp | grep \":{port}\"")).0;
+        assert_eq!(ask("1F90"), Ok(()));
+        assert!(matches!(ask("1F91"), Err(Stop::Fail(_))));
+        assert!(matches!(ask("port"), Err(Stop::Unsupported(_))));
     }
 
     #[test]
@@ -261,7 +308,7 @@ mod tests {
         let mut counters = Counters::default();
         let mut set = |_: &str, _: &str| Ok(Settled::Set);
         counters.timeouts = 2;
-        let mut nstat = |text: &str, counters: &Counters| shell.run(text, counters, &mut set);
+        let mut nstat = |text: &str, counters: &Counters| shell.run(text, counters, &[], &mut set);
         assert_eq!(nstat("nstat -n", &counters), Ok(()));
         counters.timeouts = 5;
         let asked = "nstat -s | grep TcpExtTCPTimeouts | grep -q \" 3 \"";

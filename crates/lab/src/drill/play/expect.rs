@@ -108,14 +108,11 @@ fn check_options(
         Options::List(options) => options.iter().cloned().map(Piece::Known).collect(),
     };
     let found = seen.script_options(live);
-    let differs =
-        || Err(format!("options <{}>, expected <{}>", show(&found), show(&wanted)));
+    let differs = || Err(format!("options <{}>, expected <{}>", show(&found), show(&wanted)));
     let (mut left, mut right) = (wanted.clone(), found.clone());
     if settings.options_as_set {
         for list in [&mut left, &mut right] {
-            list.retain(|piece| {
-                !matches!(piece, Piece::Known(TcpOption::Nop | TcpOption::Eol))
-            });
+            list.retain(|piece| !matches!(piece, Piece::Known(TcpOption::Nop | TcpOption::Eol)));
             list.sort_by_key(sort_key);
         }
     }
@@ -232,4 +229,37 @@ fn show_numbers(flags: TcpFlags, numbers: Numbers, urgent: Option<u16>) -> Strin
         text += &format!(" urg {urgent}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::seen::tests::{data, sent};
+    use super::*;
+
+    #[test]
+    fn bytes_that_were_not_written_are_found() {
+        let tcp = data(1, 10);
+        let mut live =
+            Live::new("192.168.0.1:8080".parse().unwrap(), "192.0.2.1:9".parse().unwrap(), 0);
+        let mut seen = Seen::parse(0, &sent(&tcp)).unwrap().unwrap();
+        let settings = Settings::default();
+        let mut judge = |seen: &Seen| check(&settings, &IpInfo::default(), &tcp, seen, &mut live);
+        assert_eq!(judge(&seen), Ok(()));
+        let mut payload = seen.payload.to_vec();
+        payload[7] = 1;
+        seen.payload = payload.into();
+        let told = judge(&seen).unwrap_err();
+        assert!(told.starts_with("byte 7 of the payload"), "{told}");
+    }
+
+    #[test]
+    fn bits_without_a_meaning_are_found() {
+        let tcp = data(1, 0);
+        let mut live =
+            Live::new("192.168.0.1:8080".parse().unwrap(), "192.0.2.1:9".parse().unwrap(), 0);
+        let mut seen = Seen::parse(0, &sent(&tcp)).unwrap().unwrap();
+        seen.reserved = 0b100;
+        let told = check(&Settings::default(), &IpInfo::default(), &tcp, &seen, &mut live);
+        assert_eq!(told, Err("reserved bits 100, expected none".to_owned()));
+    }
 }

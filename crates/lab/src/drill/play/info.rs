@@ -3,49 +3,75 @@
 
 use core::time::Duration;
 
-use towpath_engine::{StateName, TcpInfo};
+use towpath_engine::{Instant, StateName, TcpInfo};
 
 /// Linux's "infinite" slow-start threshold, in segments.
 const INFINITE_SSTHRESH: i64 = 0x7fff_ffff;
 
+/// A field's name, and how it is got.
+type Field = (&'static str, fn(&TcpInfo, Instant) -> i64);
+
 /// What can be asked of a connection in a script's code.
-const FIELDS: &[(&str, fn(&TcpInfo) -> i64)] = &[
-    ("tcpi_state", |info| state_number(info.state)),
-    ("tcpi_retransmits", |info| i64::from(info.retransmits)),
-    ("tcpi_backoff", |info| i64::from(info.retransmits.max(info.probes))),
-    ("tcpi_probes", |info| i64::from(info.probes)),
-    ("tcpi_options", options),
-    ("tcpi_snd_wscale", |info| i64::from(info.snd_wscale)),
-    ("tcpi_rcv_wscale", |info| i64::from(info.rcv_wscale)),
-    ("tcpi_rto", |info| micros(Some(info.rto))),
-    ("tcpi_snd_mss", |info| i64::from(info.snd_mss)),
-    ("tcpi_rcv_mss", |info| i64::from(info.rcv_mss)),
-    ("tcpi_unacked", |info| segments(info.unacked_bytes, info)),
-    ("tcpi_sacked", |info| segments(info.sacked_bytes, info)),
-    ("tcpi_lost", |info| segments(info.lost_bytes, info)),
-    ("tcpi_rtt", |info| micros(info.rtt)),
-    ("tcpi_rttvar", |info| micros(info.rttvar)),
-    ("tcpi_min_rtt", |info| micros(info.min_rtt)),
-    ("tcpi_snd_ssthresh", |info| match info.snd_ssthresh_bytes {
+const FIELDS: &[Field] = &[
+    ("tcpi_state", |info, _| state_number(info.state)),
+    ("tcpi_ca_state", |info, _| info.congestion_state as i64),
+    ("tcpi_retransmits", |info, _| i64::from(info.retransmits)),
+    ("tcpi_backoff", |info, _| i64::from(info.backoff)),
+    ("tcpi_probes", |info, _| i64::from(info.probes)),
+    ("tcpi_options", |info, _| options(info)),
+    ("tcpi_snd_wscale", |info, _| i64::from(info.snd_wscale)),
+    ("tcpi_rcv_wscale", |info, _| i64::from(info.rcv_wscale)),
+    ("tcpi_rto", |info, _| micros(Some(info.rto))),
+    ("tcpi_snd_mss", |info, _| i64::from(info.snd_mss)),
+    ("tcpi_rcv_mss", |info, _| i64::from(info.rcv_mss)),
+    ("tcpi_unacked", |info, _| number(info.unacked_segments)),
+    ("tcpi_sacked", |info, _| number(info.sacked_segments)),
+    ("tcpi_lost", |info, _| number(info.lost_segments)),
+    ("tcpi_retrans", |info, _| number(info.retrans_segments)),
+    ("tcpi_last_data_sent", |info, now| millis_since(info.last_data_sent_at, now)),
+    ("tcpi_last_data_recv", |info, now| millis_since(info.last_data_recv_at, now)),
+    ("tcpi_last_ack_recv", |info, now| millis_since(info.last_ack_recv_at, now)),
+    ("tcpi_pmtu", |info, _| i64::from(info.pmtu)),
+    ("tcpi_rcv_ssthresh", |info, _| i64::from(info.rcv_ssthresh)),
+    ("tcpi_advmss", |info, _| i64::from(info.advmss)),
+    ("tcpi_ato", |info, _| micros(Some(info.ato))),
+    ("tcpi_reordering", |info, _| i64::from(info.reordering)),
+    ("tcpi_rcv_rtt", |info, _| micros(info.rcv_rtt)),
+    ("tcpi_rcv_space", |info, _| number(info.rcv_space)),
+    ("tcpi_data_segs_in", |info, _| number(info.data_segs_in)),
+    ("tcpi_data_segs_out", |info, _| number(info.data_segs_out)),
+    ("tcpi_delivered", |info, _| number(info.delivered_segments)),
+    ("tcpi_busy_time", |info, now| micros(Some(info.chronograph.busy_time(now)))),
+    ("tcpi_rwnd_limited", |info, now| micros(Some(info.chronograph.window_limited(now)))),
+    ("tcpi_sndbuf_limited", |info, now| micros(Some(info.chronograph.buffer_limited(now)))),
+    ("tcpi_dsack_dups", |info, _| number(info.dsack_dups)),
+    ("tcpi_rcv_ooopack", |info, _| number(info.rcv_ooopack)),
+    ("tcpi_total_rto", |info, _| i64::from(info.total_rto)),
+    ("tcpi_total_rto_recoveries", |info, _| i64::from(info.total_rto_recoveries)),
+    ("tcpi_total_rto_time", |info, now| millis(info.total_rto_time(now))),
+    ("tcpi_rtt", |info, _| micros(info.rtt)),
+    ("tcpi_rttvar", |info, _| micros(info.rttvar)),
+    ("tcpi_min_rtt", |info, _| micros(info.min_rtt)),
+    ("tcpi_snd_ssthresh", |info, _| match info.snd_ssthresh_bytes {
         u64::MAX => INFINITE_SSTHRESH,
         bytes => segments(bytes, info),
     }),
-    ("tcpi_snd_cwnd", |info| segments(info.snd_cwnd_bytes, info)),
-    ("tcpi_snd_wnd", |info| i64::from(info.snd_wnd)),
-    ("tcpi_rcv_wnd", |info| i64::from(info.rcv_wnd)),
-    ("tcpi_total_retrans", |info| number(info.total_retrans)),
-    ("tcpi_bytes_acked", |info| number(info.bytes_acked)),
-    ("tcpi_bytes_received", |info| number(info.bytes_received)),
-    ("tcpi_bytes_sent", |info| number(info.bytes_sent)),
-    ("tcpi_bytes_retrans", |info| number(info.bytes_retrans)),
-    ("tcpi_segs_in", |info| number(info.segs_in)),
-    ("tcpi_segs_out", |info| number(info.segs_out)),
-    ("tcpi_notsent_bytes", |info| number(info.notsent_bytes)),
+    ("tcpi_snd_cwnd", |info, _| number(info.snd_cwnd_segments)),
+    ("tcpi_snd_wnd", |info, _| i64::from(info.snd_wnd)),
+    ("tcpi_rcv_wnd", |info, _| i64::from(info.rcv_wnd)),
+    ("tcpi_total_retrans", |info, _| number(info.total_retrans)),
+    ("tcpi_bytes_acked", |info, _| number(info.bytes_acked)),
+    ("tcpi_bytes_received", |info, _| number(info.bytes_received)),
+    ("tcpi_bytes_sent", |info, _| number(info.bytes_sent)),
+    ("tcpi_bytes_retrans", |info, _| number(info.bytes_retrans)),
+    ("tcpi_segs_in", |info, _| number(info.segs_in)),
+    ("tcpi_segs_out", |info, _| number(info.segs_out)),
+    ("tcpi_notsent_bytes", |info, _| number(info.notsent_bytes)),
 ];
 
 /// The names of all fields with their values.
-pub(super) fn all(info: &TcpInfo) -> impl Iterator<Item = (&'static str, i64)> {
-    FIELDS.iter().map(|(name, get)| (*name, get(info)))
+pub(super) fn all(info: &TcpInfo, now: Instant) -> impl Iterator<Item = (&'static str, i64)> {
+    FIELDS.iter().map(move |(name, get)| (*name, get(info, now)))
 }
 
 /// TCP_LISTEN
@@ -73,12 +99,20 @@ fn state_number(state: StateName) -> i64 {
 
 /// TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE.
 fn options(info: &TcpInfo) -> i64 {
-    let scaled = info.snd_wscale > 0 || info.rcv_wscale > 0;
-    i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(scaled) << 2
+    i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(info.window_scaling) << 2
 }
 
 fn micros(time: Option<Duration>) -> i64 {
     time.map_or(0, |time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Before it has happened Linux counts from the making of the socket; here it is then 0.
+fn millis_since(at: Option<Instant>, now: Instant) -> i64 {
+    at.map_or(0, |at| millis(now.saturating_since(at)))
 }
 
 fn number(value: u64) -> i64 {

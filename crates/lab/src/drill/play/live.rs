@@ -79,9 +79,9 @@ impl Live {
     fn shift(&self, side: Side, counting: Counting) -> u32 {
         let initial = match side {
             Side::Local => self.local_initial.unwrap_or_default(),
-            Side::Remote => self
-                .remote_initial
-                .unwrap_or(Initial { live: self.remote_shift, script: 0 }),
+            Side::Remote => {
+                self.remote_initial.unwrap_or(Initial { live: self.remote_shift, script: 0 })
+            }
         };
         match counting {
             Counting::Absolute => initial.live.wrapping_sub(initial.script),
@@ -136,7 +136,9 @@ impl Live {
                     TcpOption::Sack(blocks.iter().map(|(l, r)| (wire(*l), wire(*r))).collect())
                 }
                 // Before the stack's first segment there is nothing to echo: 0 is what a SYN has.
-                TcpOption::Timestamps { val, ecr } if *ecr != 0 || self.stamps.contains_key(ecr) => {
+                TcpOption::Timestamps { val, ecr }
+                    if *ecr != 0 || self.stamps.contains_key(ecr) =>
+                {
                     let ecr = self.echoed(*ecr, scaled).ok_or_else(|| {
                         format!("ecr {ecr} echoes a timestamp that no outbound packet has had")
                     })?;

@@ -1,9 +1,10 @@
 //! A script played against one engine, in virtual time.
 //!
 //! Here events happen in their order and time passes between them. What each kind of event means is
-//! told elsewhere: `inject` and `expect` for packets, `calls` for the application, `commands` for the
+//! told elsewhere: `packets`, `inject` and `expect`; `application` and `calls`; `commands` for the
 //! shell, `info` for code; `live` knows the numbers of a connection, `clock` the times.
 
+mod application;
 mod calls;
 mod clock;
 mod commands;
@@ -12,6 +13,7 @@ mod info;
 mod inject;
 mod live;
 mod options;
+mod packets;
 mod seen;
 mod sockets;
 mod sockopt;
@@ -23,17 +25,15 @@ use std::collections::VecDeque;
 
 use towpath_engine::{Config, Instant};
 
-use self::calls::{Answer, Context, Effect, Outcome, Progress, integer};
-use self::clock::{ANY_TIME_MICROS, Clock, Due, PATIENCE_MICROS, seconds, tolerance};
+use self::application::{CALL_PATIENCE_MICROS, Pending};
+use self::clock::{Clock, Due, seconds, tolerance};
 use self::commands::Shell;
-use self::live::Scaled;
 use self::seen::Seen;
 use self::sockets::{Files, Kind};
 use self::under_test::UnderTest;
-use super::ast::{Action, Body, Call, Direction, Event, Packet, Script, Tcp, Time};
+use super::ast::{Action, Direction, Event, Script};
 use super::code::{Code, CodeError};
-use super::constants::errno;
-use super::settings::{IpVersion, Settings};
+use super::settings::Settings;
 use super::verdict::{Failure, Stop, Verdict};
 use crate::host::Host;
 use crate::pattern::Numbers;
@@ -44,9 +44,6 @@ const SEED: u64 = 1;
 
 /// A tick of the initial sequence numbers' clock (RFC 9293 section 3.4.1), in microseconds.
 const TICK_MICROS: u64 = 4;
-
-/// Virtual time that a call waits for the blocking call before it.
-const CALL_PATIENCE_MICROS: i64 = 1_000_000;
 
 /// The packets that a failure is reported with.
 const LAST_LINES: usize = 20;
@@ -119,17 +116,6 @@ fn play_from(
     }
     let played = Played { verdict, protocol, remarks: player.shell.remarks };
     (played, player.first_initial)
-}
-
-/// A call that waits.
-#[derive(Debug)]
-struct Pending {
-    call: Call,
-    line: u32,
-    started: i64,
-    /// When it has to return.
-    end: i64,
-    progress: Progress,
 }
 
 #[derive(Debug)]
@@ -299,237 +285,13 @@ impl<'s> Player<'s> {
         }
     }
 
-    // The application.
-
-    fn attempt(&mut self, call: &Call, progress: &mut Progress) -> Result<Outcome, Stop> {
-        let mut context = Context {
-            endpoint: &mut self.host.endpoint,
-            files: &mut self.files,
-            settings: self.settings,
-            now: self.clock.instant(self.clock.now()),
-            script_now: self.clock.now(),
-        };
-        calls::attempt(&mut context, call, progress)
-    }
-
-    fn call(&mut self, call: &Call, line: u32, time: Time, started: i64) -> Result<(), Stop> {
-        // Start and end of a relative call are counted from the same event.
-        let end = call.end.map(|end| match time {
-            Time::Relative(gap) => started - gap + end,
-            _ => end,
-        });
-        self.trace.note(
-            self.clock.instant(self.clock.now()),
-            "line",
-            format!("{line}: {}", call.name),
-        );
-        self.host.on_cause();
-        let mut progress = Progress::default();
-        let outcome = self.attempt(call, &mut progress)?;
-        let waits = match outcome {
-            Outcome::Done(answer, effect) => {
-                if let Some(end) = end {
-                    self.check_end(&call.name, started, end)?;
-                }
-                self.complete(call, answer, effect)?;
-                false
-            }
-            Outcome::Begun(effect) => {
-                self.under_test.follow(effect, None);
-                true
-            }
-            Outcome::Blocks => true,
-        };
-        if waits {
-            let Some(end) = end else {
-                return Err(Stop::fail(format!("{} would block", call.name)));
-            };
-            let call = call.clone();
-            self.pending = Some(Pending { call, line, started, end, progress });
-        }
-        self.settle()
-    }
-
-    /// Lets a waiting call try again. Whether it got on.
-    fn retry(&mut self) -> Result<bool, Stop> {
-        let Some(mut pending) = self.pending.take() else { return Ok(false) };
-        let before = pending.progress.bytes;
-        match self.attempt(&pending.call, &mut pending.progress)? {
-            Outcome::Done(answer, effect) => {
-                self.line = pending.line;
-                self.check_end(&pending.call.name, pending.started, pending.end)?;
-                self.complete(&pending.call, answer, effect)?;
-                Ok(true)
-            }
-            Outcome::Begun(_) | Outcome::Blocks => {
-                let moved = pending.progress.bytes > before;
-                self.pending = Some(pending);
-                Ok(moved)
-            }
-        }
-    }
-
-    /// Waits up to `patience` for the call that blocks.
-    fn await_call(&mut self, patience: i64) -> Result<(), Stop> {
-        let limit = self.clock.now() + patience;
-        while self.pending.is_some() && self.step(limit)? {}
-        match &self.pending {
-            None => Ok(()),
-            Some(pending) => {
-                self.line = pending.line;
-                let name = &pending.call.name;
-                let end = seconds(pending.end);
-                Err(Stop::fail(format!("{name} still blocks, expected to return at {end}")))
-            }
-        }
-    }
-
-    fn check_end(&self, name: &str, started: i64, end: i64) -> Result<(), Stop> {
-        let now = self.clock.now();
-        if (now - end).abs() <= tolerance(self.settings, end, started) {
-            return Ok(());
-        }
-        let how = if now < end { "early" } else { "late" };
-        let (now, end) = (seconds(now), seconds(end));
-        Err(Stop::fail(format!("{name} returns too {how}: at {now}, expected at {end}")))
-    }
-
-    /// Compares a call's answer with the script's, and keeps what it made.
-    fn complete(&mut self, call: &Call, answer: Answer, effect: Effect) -> Result<(), Stop> {
-        let expected = integer(&call.result)?;
-        let name = &call.name;
-        let wanted = match &call.errno {
-            Some(errno) => format!("{expected} {errno}"),
-            None => expected.to_string(),
-        };
-        let wrong = |found: String| Stop::fail(format!("{name} returns {found}, expected {wanted}"));
-        let mut made = None;
-        match answer {
-            Answer::Value(found) if found == expected && call.errno.is_none() => {}
-            Answer::Value(found) => return Err(wrong(found.to_string())),
-            Answer::Descriptor(file) if expected >= 0 => {
-                self.files.insert(expected, file).map_err(Stop::Fail)?;
-                made = Some(expected);
-            }
-            Answer::Descriptor(_) => return Err(wrong("a descriptor".to_owned())),
-            Answer::Error(found) => {
-                let same = call.errno.as_deref().is_none_or(|wanted| errno(wanted) == errno(found));
-                if expected != -1 || !same {
-                    return Err(wrong(format!("-1 {found}")));
-                }
-            }
-        }
-        if !self.under_test.follow(effect, made) {
-            return Err(Stop::fail(format!("{name} gives a connection that no packet has made")));
-        }
-        Ok(())
-    }
-
-    // Packets.
-
-    fn inject(&mut self, packet: &Packet) -> Result<(), Stop> {
-        self.refuse_unbuilt(packet)?;
-        let live = self.under_test.for_inbound(packet.ports);
-        let bytes = match &packet.body {
-            Body::Tcp(tcp) => {
-                if tcp.flags.syn {
-                    live.on_remote_first(tcp.seq);
-                }
-                let scaled = if self.settings.ts_ecr_scaled { Scaled::Yes } else { Scaled::No };
-                inject::tcp(&packet.ip, tcp, live, scaled)?
-            }
-            Body::Icmp(icmp) if icmp.mtu.is_some() && self.files.ignores_reports_of_mtu => {
-                let what = "a report of an MTU to a socket that does not discover its path's";
-                return Err(Stop::unsupported(what));
-            }
-            Body::Icmp(icmp) => inject::icmp(&packet.ip, icmp, live)?,
-            Body::Udp { .. } => return Err(Stop::unsupported("udp packets")),
-        };
-        let joined = match &packet.body {
-            Body::Tcp(tcp) if tcp.len > u32::from(self.settings.gso_size) => self.settings.gso_size,
-            _ => 0,
-        };
-        let now = self.clock.instant(self.clock.now());
-        self.host.receive_joined(now, &bytes, joined, &mut self.trace);
-        self.settle()
-    }
-
-    fn refuse_unbuilt(&self, packet: &Packet) -> Result<(), Stop> {
-        if let Some(outer) = packet.encapsulation.first() {
-            return Err(Stop::unsupported(format!("{outer} encapsulation")));
-        }
-        if packet.ip.flow_label.is_some() && self.settings.ip_version == IpVersion::V6 {
-            return Err(Stop::unsupported("flowlabel"));
-        }
-        Ok(())
-    }
-
-    fn expect(&mut self, packet: &Packet, due: Due) -> Result<(), Stop> {
-        self.refuse_unbuilt(packet)?;
-        let Body::Tcp(tcp) = &packet.body else {
-            return Err(Stop::unsupported("outbound packets that are not TCP"));
-        };
-        let (from, to) = self.bounds(due);
-        let now = self.clock.now();
-        let limit = match due {
-            Due::Any => now + ANY_TIME_MICROS,
-            Due::Between(..) => to.max(now) + PATIENCE_MICROS,
-        };
-        let mut parts = vec![self.next_output(packet, tcp, limit)?];
-        let mut len = parts[0].len();
-        while !self.settings.strict_segments && len > 0 && len < tcp.len {
-            let part = self.next_output(packet, tcp, limit)?;
-            len = len.saturating_add(part.len());
-            let empty = part.payload.is_empty();
-            parts.push(part);
-            if empty {
-                break;
-            }
-        }
-        let live = self.under_test.for_outbound(packet.ports).ok_or_else(no_connection)?;
-        let mismatch = |reason: String, seen: &Seen, live: &live::Live| Stop::Mismatch {
-            reason,
-            expected: expect::show_expected(tcp),
-            seen: expect::show_seen(seen, live),
-        };
-        let last = parts.last().cloned().ok_or_else(no_connection)?;
-        let seen = seen::join(&parts).map_err(|reason| mismatch(reason, &last, live))?;
-        expect::check(self.settings, &packet.ip, tcp, &seen, live)
-            .map_err(|reason| mismatch(reason, &seen, live))?;
-        self.clock.set_now(seen.at);
-        let due = if due == Due::Any { due } else { Due::Between(from, to) };
-        self.check_time("the packet", seen.at, due)
-    }
-
-    /// The next packet of the connection under test, waited for until `limit`.
-    fn next_output(&mut self, packet: &Packet, tcp: &Tcp, limit: i64) -> Result<Seen, Stop> {
-        loop {
-            let live = self.under_test.for_outbound(packet.ports).ok_or_else(no_connection)?;
-            let (src, dst) = (live.local, live.remote);
-            while let Some(seen) = self.outputs.pop_front() {
-                if (seen.src, seen.dst) == (src, dst) {
-                    return Ok(seen);
-                }
-            }
-            let line = self.line;
-            if !self.step(limit)? {
-                return Err(Stop::Mismatch {
-                    reason: format!(
-                        "no packet comes until {}",
-                        seconds(limit.max(self.clock.now()))
-                    ),
-                    expected: expect::show_expected(tcp),
-                    seen: "nothing".to_owned(),
-                });
-            }
-            self.line = line;
-        }
-    }
-
-    // The rest.
+    // Commands, code and the end.
 
     fn command(&mut self, text: &str) -> Result<(), Stop> {
         let counters = self.host.endpoint.counters().clone();
+        let listeners = self.files.sockets().filter(|(_, s)| matches!(s.kind, Kind::Listening(_)));
+        let listening: Vec<u16> =
+            listeners.filter_map(|(_, socket)| Some(socket.bound?.port())).collect();
         let endpoint = &mut self.host.endpoint;
         let mut set = |name: &str, value: &str| {
             let mut config = endpoint.config().clone();
@@ -537,7 +299,7 @@ impl<'s> Player<'s> {
             endpoint.set_config(config).map_err(|why| why.to_string())?;
             Ok(settled)
         };
-        self.shell.run(text, &counters, &mut set)?;
+        self.shell.run(text, &counters, &listening, &mut set)?;
         self.settle()
     }
 
@@ -547,7 +309,10 @@ impl<'s> Player<'s> {
         match subject.map(|socket| socket.kind) {
             Some(Kind::Connection(id)) => {
                 if let Some(found) = self.host.endpoint.info(id) {
-                    globals.extend(info::all(&found).map(|(name, value)| (name.to_owned(), value)));
+                    let now = self.clock.instant(self.clock.now());
+                    globals.extend(
+                        info::all(&found, now).map(|(name, value)| (name.to_owned(), value)),
+                    );
                 }
             }
             Some(Kind::Listening(_)) => globals.push(("tcpi_state".to_owned(), info::LISTEN)),
@@ -582,8 +347,4 @@ impl<'s> Player<'s> {
             }),
         }
     }
-}
-
-fn no_connection() -> Stop {
-    Stop::fail("there is no connection that this packet could be of")
 }

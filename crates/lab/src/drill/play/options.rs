@@ -204,10 +204,10 @@ mod tests {
 
     #[test]
     fn what_has_no_word_stays_bytes() {
-        assert_eq!(decode(&[99, 3, 7, 1]), [
-            Piece::Raw(vec![99, 3, 7]),
-            Piece::Known(TcpOption::Nop)
-        ]);
+        assert_eq!(
+            decode(&[99, 3, 7, 1]),
+            [Piece::Raw(vec![99, 3, 7]), Piece::Known(TcpOption::Nop)]
+        );
         assert_eq!(decode(&[2, 9, 7]), [Piece::Raw(vec![2, 9, 7])]);
         assert_eq!(show(&decode(&[99, 3, 7])), "raw 630307");
     }

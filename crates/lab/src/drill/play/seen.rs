@@ -143,3 +143,67 @@ pub(super) fn join(parts: &[Seen]) -> Result<Seen, String> {
 pub(super) fn first_nonzero(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|byte| *byte != 0)
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::drill::ast::{IpInfo, Options, Tcp};
+    use crate::drill::play::inject;
+    use crate::drill::play::live::Scaled;
+
+    /// What the stack would have sent, had the script sent it: both ends of the connection change
+    /// places.
+    pub(in crate::drill::play) fn sent(tcp: &Tcp) -> Bytes {
+        let live =
+            Live::new("192.0.2.1:9".parse().unwrap(), "192.168.0.1:8080".parse().unwrap(), 0);
+        inject::tcp(&IpInfo::default(), tcp, &live, Scaled::No).unwrap()
+    }
+
+    pub(in crate::drill::play) fn data(seq: u32, len: u32) -> Tcp {
+        Tcp {
+            flags: TcpFlags { ack: true, ..TcpFlags::default() },
+            seq,
+            len,
+            ack: Some(1),
+            window: Some(100),
+            urgent: None,
+            options: Options::None,
+        }
+    }
+
+    fn seen(tcp: &Tcp) -> Seen {
+        Seen::parse(7, &sent(tcp)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_packet_with_any_bit_wrong_is_not_taken() {
+        let good = sent(&data(1, 4));
+        assert!(matches!(Seen::parse(0, &good), Ok(Some(_))));
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.to_vec();
+            bytes[bit / 8] ^= 0x80 >> (bit % 8);
+            // A wrong protocol number or fragment bit fails the header's checksum.
+            assert!(Seen::parse(0, &bytes.into()).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn segments_are_joined_if_they_are_pieces_of_one() {
+        let push = TcpFlags { ack: true, psh: true, ..TcpFlags::default() };
+        let last = Tcp { flags: push, ..data(21, 5) };
+        let joined = join(&[seen(&data(1, 10)), seen(&data(11, 10)), seen(&last)]).unwrap();
+        assert_eq!((joined.seq, joined.len(), joined.flags), (1, 25, push));
+        let urgent = TcpFlags { urg: true, ..push };
+        for (wrong, what) in [
+            (data(12, 10), "sequence number"),
+            (Tcp { flags: urgent, ..data(11, 10) }, "flags"),
+            (Tcp { ack: Some(2), ..data(11, 10) }, "acknowledgment"),
+            (Tcp { window: Some(101), ..data(11, 10) }, "window"),
+        ] {
+            let told = join(&[seen(&data(1, 10)), seen(&wrong)]).unwrap_err();
+            assert!(told.contains(what), "{told}");
+        }
+        let uneven = [seen(&data(1, 10)), seen(&data(11, 9)), seen(&data(20, 9))];
+        assert!(join(&uneven).unwrap_err().contains("lengths"));
+    }
+}

@@ -1,6 +1,6 @@
 //! The application's file descriptors. A descriptor only names something of the engine's; what is
 //! kept here is what Linux keeps in its socket layer and not in TCP: blocking or not, a bound
-//! address, and whether a connect is under way.
+//! address, options that wait for their connection.
 
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::calls::wait::Interest;
 /// What a descriptor of the script stands for.
 #[derive(Debug)]
 pub(super) enum File {
-    Socket(Socket),
+    Socket(Box<Socket>),
     Epoll(BTreeMap<i64, Interest>),
 }
 
@@ -24,8 +24,6 @@ pub(super) struct Socket {
     pub(super) bound: Option<SocketAddr>,
     /// What the next connect or listen begins with.
     pub(super) options: SocketOptions,
-    /// A connect was begun whose outcome no call has told yet.
-    pub(super) connecting: bool,
     /// TCP_INQ: what is left to read is told with each recvmsg.
     pub(super) tells_unread: bool,
 }
@@ -46,7 +44,6 @@ impl Socket {
             nonblocking,
             bound: None,
             options: SocketOptions::default(),
-            connecting: false,
             tells_unread: false,
         }
     }
@@ -97,7 +94,7 @@ impl Files {
 
     pub(super) fn sockets(&self) -> impl Iterator<Item = (i64, &Socket)> {
         self.by_number.iter().filter_map(|(fd, file)| match file {
-            File::Socket(socket) => Some((*fd, socket)),
+            File::Socket(socket) => Some((*fd, &**socket)),
             File::Epoll(_) => None,
         })
     }

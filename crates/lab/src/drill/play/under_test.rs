@@ -100,7 +100,8 @@ impl UnderTest {
     fn find_or_make(&mut self, own: u16, peer: u16) -> usize {
         let local = SocketAddr::new(self.local_ip, own);
         let remote = SocketAddr::new(self.remote_ip, peer);
-        let found = self.lives.iter().rposition(|live| (live.local, live.remote) == (local, remote));
+        let found =
+            self.lives.iter().rposition(|live| (live.local, live.remote) == (local, remote));
         found.unwrap_or_else(|| {
             self.lives.push(Live::new(local, remote, self.remote_shift));
             self.lives.len() - 1

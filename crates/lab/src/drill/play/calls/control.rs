@@ -1,12 +1,8 @@
 //! What is neither opening nor data: fcntl, ioctl, shutdown, close.
 
-use towpath_engine::StateName;
-
 use super::super::sockets::{File, Kind};
 use super::args::{arg, number};
-use super::{
-    Attempt, Context, Outcome, Progress, error, integer, plain_result, socket_mut, value,
-};
+use super::{Attempt, Context, Outcome, Progress, error, integer, plain_result, socket_mut, value};
 use crate::drill::ast::Call;
 use crate::drill::verdict::Stop;
 
@@ -42,6 +38,7 @@ pub(super) fn ioctl(context: &mut Context<'_>, call: &Call) -> Attempt {
     const SIOCINQ: i64 = 0x541b;
     const SIOCOUTQ: i64 = 0x5411;
     const SIOCOUTQNSD: i64 = 0x894b;
+    const SIOCATMARK: i64 = 0x8905;
     const FIONBIO: i64 = 0x5421;
     let (fd, request) = (number(call, 0)?, number(call, 1)?);
     let socket = match socket_mut(context.files, fd) {
@@ -53,19 +50,19 @@ pub(super) fn ioctl(context: &mut Context<'_>, call: &Call) -> Attempt {
         socket.nonblocking = number(call, 2)? != 0;
         return Ok(value(0));
     }
-    if !matches!(request, SIOCINQ | SIOCOUTQ | SIOCOUTQNSD) {
+    if !matches!(request, SIOCINQ | SIOCOUTQ | SIOCOUTQNSD | SIOCATMARK) {
         return Err(Stop::unsupported(format!("ioctl {:?}", arg(call, 1)?)));
     }
     let found = match socket.kind {
         Kind::Listening(_) => return Ok(error("EINVAL")),
         Kind::Fresh => 0,
-        Kind::Connection(id) => match context.endpoint.info(id) {
-            None => 0,
-            Some(info) if matches!(info.state, StateName::SynSent | StateName::SynReceived) => 0,
-            Some(info) => match request {
-                SIOCINQ => info.unread_bytes,
-                SIOCOUTQ => info.unacked_bytes + info.notsent_bytes,
-                _ => info.notsent_bytes,
+        Kind::Connection(id) => match context.endpoint.queues(id) {
+            Err(_) => 0,
+            Ok(queues) => match request {
+                SIOCINQ => queues.unread as u64,
+                SIOCOUTQ => queues.unacknowledged,
+                SIOCATMARK => u64::from(queues.urgent_left == Some(1)),
+                _ => queues.unsent,
             },
         },
     };
@@ -101,13 +98,6 @@ pub(super) fn shutdown(context: &mut Context<'_>, call: &Call) -> Attempt {
         }
         Kind::Connection(id) => id,
     };
-    if endpoint.state(id) == Some(StateName::SynSent) {
-        // Linux gives the attempt up and leaves a socket that is as new.
-        endpoint.abort(now, id);
-        socket.kind = Kind::Fresh;
-        socket.connecting = false;
-        return Ok(value(0));
-    }
     let receiving = if how == SHUT_WR { Ok(()) } else { endpoint.shutdown_receive(now, id) };
     let sending = if how == SHUT_RD { Ok(()) } else { endpoint.shutdown_send(now, id) };
     Ok(plain_result(receiving.and(sending)))

@@ -2,7 +2,7 @@
 //! everything that is read.
 
 use bytes::Bytes;
-use towpath_engine::{ConnectionId, Endpoint, SendFlags, SocketError};
+use towpath_engine::{SendFlags, SocketError};
 
 use super::super::seen::first_nonzero;
 use super::super::sockets::Kind;
@@ -55,9 +55,13 @@ impl Transfer {
     fn new(call: &Call, allowed: i64) -> Result<Transfer, Stop> {
         let fd = number(call, 0)?;
         let transfer = match call.name.as_str() {
-            "read" | "write" => {
-                Transfer { fd, buffer: buffer(arg(call, 1)?)?, len: length(call, 2)?, flags: 0, unread: None }
-            }
+            "read" | "write" => Transfer {
+                fd,
+                buffer: buffer(arg(call, 1)?)?,
+                len: length(call, 2)?,
+                flags: 0,
+                unread: None,
+            },
             "readv" | "writev" => {
                 let (buffer, len) = vectors(arg(call, 1)?)?;
                 Transfer { fd, buffer, len, flags: 0, unread: None }
@@ -90,7 +94,8 @@ impl Transfer {
         let rest = transfer.flags & !allowed;
         if rest != 0 {
             let name = FLAG_NAMES.iter().find(|(bit, _)| rest & bit != 0);
-            let name = name.map_or_else(|| format!("flags {rest:#x}"), |(_, name)| (*name).to_owned());
+            let name =
+                name.map_or_else(|| format!("flags {rest:#x}"), |(_, name)| (*name).to_owned());
             return Err(Stop::unsupported(format!("{} with {name}", call.name)));
         }
         Ok(transfer)
@@ -115,16 +120,6 @@ fn control(name: &str, elements: &[Expr]) -> Result<Option<i64>, Stop> {
     integer(field("cmsg_data")?).map(Some)
 }
 
-/// The bytes that are left to read; one more after the last, so that the reader comes for the end.
-fn unread(endpoint: &Endpoint, id: ConnectionId) -> i64 {
-    let Some(info) = endpoint.info(id) else { return 0 };
-    let over = endpoint.readiness(id).contains(towpath_engine::Readiness::READ_CLOSED);
-    match i64::try_from(info.unread_bytes).unwrap_or(i64::MAX) {
-        0 if over => 1,
-        bytes => bytes,
-    }
-}
-
 pub(super) fn receive(context: &mut Context<'_>, call: &Call, progress: &mut Progress) -> Attempt {
     let transfer = Transfer::new(call, RECEIVE_FLAGS)?;
     let outcome = receive_bytes(context, call, progress, &transfer)?;
@@ -134,7 +129,9 @@ pub(super) fn receive(context: &mut Context<'_>, call: &Call, progress: &mut Pro
         (came, call.name.as_str(), socket(context.files, transfer.fd))
         && let Kind::Connection(id) = socket.kind
     {
-        let found = socket.tells_unread.then(|| unread(context.endpoint, id));
+        let found = socket
+            .tells_unread
+            .then(|| context.endpoint.queues(id).map_or(0, |queues| queues.hint as i64));
         if found != transfer.unread {
             let wanted = transfer.unread;
             return Err(Stop::fail(format!("TCP_CM_INQ gives {found:?}, expected {wanted:?}")));
@@ -177,12 +174,15 @@ fn receive_bytes(
                 let bytes = chunks.to_vec();
                 if let Some(at) = first_nonzero(&bytes) {
                     let at = progress.bytes + at;
-                    return Err(Stop::fail(format!("byte {at} that {} returns is not the zero that was sent", call.name)));
+                    return Err(Stop::fail(format!(
+                        "byte {at} that {} returns is not the zero that was sent",
+                        call.name
+                    )));
                 }
                 progress.bytes += bytes.len();
                 // What is there may take several steps. A step that finds nothing would take a
                 // pending error, which is the next call's.
-                let more = context.endpoint.info(id).is_some_and(|info| info.unread_bytes > 0);
+                let more = context.endpoint.queues(id).is_ok_and(|queues| queues.unread > 0);
                 let over = bytes.is_empty() || flags & MSG_PEEK != 0 || progress.bytes == len;
                 if over || !(more || all && blocking) {
                     return Ok(count(progress.bytes));

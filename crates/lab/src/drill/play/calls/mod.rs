@@ -68,9 +68,14 @@ pub(super) enum Effect {
     /// A new socket is the one under test.
     Created,
     /// A connection is begun.
-    Connecting { local: SocketAddr, remote: SocketAddr },
+    Connecting {
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
     /// A connection was accepted.
-    Accepted { remote: SocketAddr },
+    Accepted {
+        remote: SocketAddr,
+    },
 }
 
 /// An attempt's result: an outcome, or what ends the script.
@@ -89,7 +94,9 @@ pub(super) fn attempt(context: &mut Context<'_>, call: &Call, progress: &mut Pro
         "listen" => open::listen(context, call),
         "accept" | "accept4" => open::accept(context, call),
         "connect" => open::connect(context, call, progress),
-        "read" | "recv" | "recvfrom" | "readv" | "recvmsg" => data::receive(context, call, progress),
+        "read" | "recv" | "recvfrom" | "readv" | "recvmsg" => {
+            data::receive(context, call, progress)
+        }
         "write" | "send" | "sendto" | "writev" | "sendmsg" => data::send(context, call, progress),
         "fcntl" => control::fcntl(context, call),
         "ioctl" => control::ioctl(context, call),
@@ -98,7 +105,9 @@ pub(super) fn attempt(context: &mut Context<'_>, call: &Call, progress: &mut Pro
         "getsockopt" => super::sockopt::get(context, call),
         "setsockopt" => super::sockopt::set(context, call),
         "poll" => wait::poll(context, call, progress),
-        "epoll_create" | "epoll_create1" => Ok(done(Answer::Descriptor(File::Epoll(<_>::default())))),
+        "epoll_create" | "epoll_create1" => {
+            Ok(done(Answer::Descriptor(File::Epoll(<_>::default()))))
+        }
         "epoll_ctl" => wait::epoll_ctl(context, call),
         "epoll_wait" => wait::epoll_wait(context, call, progress),
         other => Err(Stop::unsupported(format!("call {other}"))),
@@ -133,7 +142,7 @@ fn plain_result(result: Result<(), SocketError>) -> Outcome {
 }
 
 /// The socket of a descriptor, or the errno for there being none.
-pub(super) fn socket<'f>(files: &'f Files, fd: i64) -> Result<&'f Socket, &'static str> {
+pub(super) fn socket(files: &Files, fd: i64) -> Result<&Socket, &'static str> {
     match files.get(fd) {
         Some(File::Socket(socket)) => Ok(socket),
         Some(File::Epoll(_)) => Err("ENOTSOCK"),
@@ -141,7 +150,7 @@ pub(super) fn socket<'f>(files: &'f Files, fd: i64) -> Result<&'f Socket, &'stat
     }
 }
 
-pub(super) fn socket_mut<'f>(files: &'f mut Files, fd: i64) -> Result<&'f mut Socket, &'static str> {
+pub(super) fn socket_mut(files: &mut Files, fd: i64) -> Result<&mut Socket, &'static str> {
     match files.get_mut(fd) {
         Some(File::Socket(socket)) => Ok(socket),
         Some(File::Epoll(_)) => Err("ENOTSOCK"),
@@ -169,6 +178,8 @@ pub(super) fn errno(error: SocketError) -> &'static str {
         SocketError::InvalidInput => "EINVAL",
         SocketError::NoBuffers => "ENOBUFS",
         SocketError::NoSuchSocket => "EBADF",
+        SocketError::AlreadyConnecting => "EALREADY",
+        SocketError::IsConnected => "EISCONN",
         _ => "EIO",
     }
 }

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use towpath_engine::{ConnectRequest, ListenRequest, Readiness, SocketError, SocketOptions};
+use towpath_engine::{ConnectRequest, ListenRequest, SocketError, SocketOptions};
 
 use super::super::sockets::{File, Kind, Socket};
 use super::args::{arg, braces, integer, member, number};
@@ -36,7 +36,7 @@ pub(super) fn create(context: &Context<'_>, call: &Call) -> Attempt {
         )));
     }
     let new = Socket::new(Kind::Fresh, kind & SOCK_NONBLOCK != 0);
-    Ok(Outcome::Done(Answer::Descriptor(File::Socket(new)), Effect::Created))
+    Ok(Outcome::Done(Answer::Descriptor(File::Socket(Box::new(new))), Effect::Created))
 }
 
 /// The address of an argument: `...` is the usual one, a structure says it.
@@ -135,7 +135,7 @@ pub(super) fn accept(context: &mut Context<'_>, call: &Call) -> Attempt {
                 bound: context.endpoint.local_addr(id).ok(),
                 ..Socket::new(Kind::Connection(id), flags & SOCK_NONBLOCK != 0)
             };
-            let answer = Answer::Descriptor(File::Socket(accepted));
+            let answer = Answer::Descriptor(File::Socket(Box::new(accepted)));
             Ok(Outcome::Done(answer, Effect::Accepted { remote }))
         }
         Err(SocketError::WouldBlock) if !listening.nonblocking => Ok(Outcome::Blocks),
@@ -156,8 +156,7 @@ pub(super) fn connect(context: &mut Context<'_>, call: &Call, progress: &mut Pro
     };
     match socket.kind {
         Kind::Listening(_) => return Ok(error("EISCONN")),
-        Kind::Connection(_) if socket.connecting => return finish(context, fd, progress),
-        Kind::Connection(_) => return Ok(error("EISCONN")),
+        Kind::Connection(_) => return finish(context, fd, progress),
         Kind::Fresh => {}
     }
     let mut request = ConnectRequest::new(wanted).options(socket.options);
@@ -169,7 +168,6 @@ pub(super) fn connect(context: &mut Context<'_>, call: &Call, progress: &mut Pro
         Err(why) => return Ok(error(errno(why))),
     };
     socket.kind = Kind::Connection(id);
-    socket.connecting = true;
     let local = context.endpoint.local_addr(id).map_err(Stop::fail)?;
     let effect = Effect::Connecting { local, remote: wanted };
     if socket.nonblocking {
@@ -186,23 +184,19 @@ fn finish(context: &mut Context<'_>, fd: i64, progress: &Progress) -> Attempt {
         Err(name) => return Ok(error(name)),
     };
     let Kind::Connection(id) = socket.kind else { return Ok(error("EISCONN")) };
-    let readiness = context.endpoint.readiness(id);
-    if !readiness.contains(Readiness::CONNECTED) {
-        let blocks = !socket.nonblocking || progress.begun;
-        return Ok(if blocks { Outcome::Blocks } else { error("EALREADY") });
-    }
-    socket.connecting = false;
-    let failed = readiness.contains(Readiness::READ_CLOSED | Readiness::WRITE_CLOSED);
-    match context.endpoint.take_error(id) {
-        Some(why) => {
+    match context.endpoint.connect_again(id) {
+        Ok(()) => Ok(value(0)),
+        // A call that was there before waits; one that is new does not.
+        Err(SocketError::AlreadyConnecting) if !socket.nonblocking || progress.begun => {
+            Ok(Outcome::Blocks)
+        }
+        Err(why @ (SocketError::AlreadyConnecting | SocketError::IsConnected)) => {
+            Ok(error(errno(why)))
+        }
+        Err(why) => {
             forget(context, fd);
             Ok(error(errno(why)))
         }
-        None if failed => {
-            forget(context, fd);
-            Ok(error("ECONNABORTED"))
-        }
-        None => Ok(value(0)),
     }
 }
 
@@ -213,7 +207,6 @@ fn forget(context: &mut Context<'_>, fd: i64) {
             context.endpoint.abort(context.now, id);
         }
         socket.kind = Kind::Fresh;
-        socket.connecting = false;
     }
 }
 
@@ -233,7 +226,8 @@ fn disconnect(context: &mut Context<'_>, call: &Call, fd: i64) -> Attempt {
             socket.kind = Kind::Fresh;
         }
         Kind::Connection(id) => {
-            socket.options = context.endpoint.options(id).unwrap_or_else(|_| SocketOptions::default());
+            socket.options =
+                context.endpoint.options(id).unwrap_or_else(|_| SocketOptions::default());
             forget(context, fd);
         }
     }

@@ -187,7 +187,9 @@ pub(super) fn epoll_wait(
         }
         let wanted = data(fields)?;
         if wanted.is_some() && wanted != *carried {
-            return Err(Stop::fail(format!("epoll_wait gives data {carried:?}, expected {wanted:?}")));
+            return Err(Stop::fail(format!(
+                "epoll_wait gives data {carried:?}, expected {wanted:?}"
+            )));
         }
     }
     Ok(super::count(told.len()))
