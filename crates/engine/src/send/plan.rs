@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) len: u32,
     pub(crate) fin: bool,
     pub(crate) push: bool,
+    /// What a full segment with the options of this one has.
+    pub(crate) full: u32,
 }
 
 impl Plan {
@@ -68,15 +70,17 @@ impl SendSpace {
         if waits && self.hold.holds(end, self.is_small_outstanding()) {
             return Err(Blocked::Held);
         }
-        Ok(Plan { seq: self.nxt, len, fin, push: self.marks.is_pushed(from, end) })
+        let push = self.marks.is_pushed(from, end);
+        Ok(Plan { seq: self.nxt, len, fin, push, full: size })
     }
 
     /// What may go into a window that is too small for the next segment, or is held back, once the
     /// persist timer has overridden that; nothing if the window is closed.
     pub(crate) fn next_despite_small_window(&self) -> Option<Plan> {
         let len = self.window_room().min(u32::try_from(self.unsent()).unwrap_or(u32::MAX));
-        let len = len.min(self.segment_size());
-        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true })
+        let full = self.segment_size();
+        let len = len.min(full);
+        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true, full })
     }
 
     /// The segment `[seq, seq + len)` of what is outstanding, to be sent again: at most one full
@@ -97,7 +101,13 @@ impl SendSpace {
         let push = self.marks.is_pushed(from, from + u64::from(size));
         // The window may have been shrunk: only the oldest segment goes regardless, as a probe.
         let fits = (end + u32::from(fin)).distance_from(self.una) <= self.wnd;
-        (fits || seq == self.una).then_some(Plan { seq, len: size, fin, push })
+        (fits || seq == self.una).then_some(Plan {
+            seq,
+            len: size,
+            fin,
+            push,
+            full: self.segment_size(),
+        })
     }
 
     fn is_small_outstanding(&self) -> bool {
