@@ -332,7 +332,7 @@ impl SendSpace {
         let end = plan.seq + plan.sequence_len();
         if end.after(self.nxt) {
             self.burst = plan.burst.saturating_sub(1);
-            if plan.len < self.segment_size() && plan.len > 0 {
+            if plan.len < plan.full && plan.len > 0 {
                 self.small_end = end;
             }
             if plan.fin {

@@ -15,6 +15,8 @@ pub(crate) struct Plan {
     pub(crate) push: bool,
     /// How many segments of its burst leave from here on, this one included; 0 if it is none.
     pub(crate) burst: u32,
+    /// What a full segment with the options of this one has.
+    pub(crate) full: u32,
 }
 
 impl Plan {
@@ -74,7 +76,7 @@ impl SendSpace {
         let room = whole.min(u64::from(window_room)).min(congestion_room);
         let burst = self.burst_from(room, size, largest_burst);
         let push = self.marks.is_pushed(from, end) || self.burst > 0 && burst == 1;
-        Ok(Plan { seq: self.nxt, len, fin, push, burst })
+        Ok(Plan { seq: self.nxt, len, fin, push, full: size, burst })
     }
 
     /// The burst that the next segment begins or goes on with, if there is room for `room` bytes.
@@ -95,8 +97,9 @@ impl SendSpace {
     /// persist timer has overridden that; nothing if the window is closed.
     pub(crate) fn next_despite_small_window(&self) -> Option<Plan> {
         let len = self.window_room().min(u32::try_from(self.unsent()).unwrap_or(u32::MAX));
-        let len = len.min(self.segment_size());
-        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true, burst: 0 })
+        let full = self.segment_size();
+        let len = len.min(full);
+        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true, full, burst: 0 })
     }
 
     /// The segment `[seq, seq + len)` of what is outstanding, to be sent again: at most one full
@@ -117,7 +120,14 @@ impl SendSpace {
         let push = self.marks.is_pushed(from, from + u64::from(size));
         // The window may have been shrunk: only the oldest segment goes regardless, as a probe.
         let fits = (end + u32::from(fin)).distance_from(self.una) <= self.wnd;
-        (fits || seq == self.una).then_some(Plan { seq, len: size, fin, push, burst: 0 })
+        (fits || seq == self.una).then_some(Plan {
+            seq,
+            len: size,
+            fin,
+            push,
+            full: self.segment_size(),
+            burst: 0,
+        })
     }
 
     fn is_small_outstanding(&self) -> bool {
