@@ -80,7 +80,7 @@ impl Connection {
     pub(crate) fn refuse_write(&mut self) -> SocketError {
         match self.check_writable() {
             Ok(()) => {
-                self.user.wants_room = true;
+                self.user.wants_memory = true;
                 SocketError::WouldBlock
             }
             Err(error) => error,
@@ -89,9 +89,9 @@ impl Connection {
 
     /// The stack has memory again.
     pub(crate) fn on_memory(&mut self, config: &Config) {
-        if self.user.wants_room && self.is_room_worth_a_wake(config) {
-            self.user.wants_room = false;
-            self.user.raise(Readiness::WRITABLE);
+        if core::mem::take(&mut self.user.wants_memory) {
+            self.user.wants_room = true;
+            self.check_room(config);
         }
     }
 
