@@ -1,0 +1,169 @@
+//! Bytes that come one at a time are acknowledged at once while the connection is young, and later
+//! with a delay: on both sides as often, and as late.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::time::Duration;
+
+use support::scenario;
+use tokio::io::AsyncWriteExt;
+use towpath::StateName;
+use towpath_integration::dissect::Seen;
+use towpath_integration::kernel_counters;
+use towpath_integration::kernel_sockets;
+use towpath_integration::peer::receive_exactly;
+use towpath_integration::scene::{Connection, Opener, Scene};
+use towpath_integration::skip::Need;
+
+/// Segments, each of one byte and sent when the one before is acknowledged; then one more after a
+/// rest.
+const SEGMENTS: usize = 28;
+
+/// Linux's `TCP_MAX_QUICKACKS`.
+const QUICK: usize = 16;
+
+/// Linux's least delay is 40 ms; its timers count in ticks of up to 10 ms.
+const DELAYED: Duration = Duration::from_millis(30);
+
+/// Linux's greatest delay.
+const LONGEST: Duration = Duration::from_millis(200);
+
+/// A pause longer than an RTO, which is 200 ms and a little here, brings the quick ACKs back.
+const REST: Duration = Duration::from_millis(400);
+
+/// On a machine that is so busy that there are pauses without intent, the exchange is told again.
+const TOO_BUSY: Duration = Duration::from_millis(180);
+const ATTEMPTS: usize = 6;
+
+/// Who acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Receiver {
+    Ours,
+    Kernel,
+}
+
+/// What was seen of one exchange.
+#[derive(Debug)]
+struct Exchange {
+    /// How long each segment waited for its ACK.
+    waits: Vec<Duration>,
+    /// How many ACKs the receiver's own counter calls delayed.
+    delayed: u64,
+    /// The same of the segment after the rest.
+    delayed_after_rest: u64,
+    longest_pause: Duration,
+}
+
+fn delayed_acks(scene: &Scene, receiver: Receiver) -> u64 {
+    match receiver {
+        Receiver::Ours => scene.stack.counters().get("TcpExtDelayedACKs").expect("a counter"),
+        Receiver::Kernel => kernel_counters::read("TcpExt", "DelayedACKs"),
+    }
+}
+
+/// Waits until the sender's end has no byte under way.
+async fn acknowledged(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn exchange(scene: &Scene, opener: Opener, receiver: Receiver) -> Exchange {
+    let (mut ours, mut kernels) = scene.pair(opener).await;
+    let connection = Connection::of(&ours);
+    ours.set_nodelay(true).expect("TCP_NODELAY");
+    kernels.set_nodelay(true).expect("TCP_NODELAY");
+    let mut counts = Vec::new();
+    for number in 0..=SEGMENTS {
+        counts.push(delayed_acks(scene, receiver));
+        if number == SEGMENTS {
+            tokio::time::sleep(REST).await;
+        }
+        match receiver {
+            Receiver::Kernel => {
+                ours.write_all(b"x").await.expect("writing");
+                acknowledged(|| ours.info().expect("open").unacked_bytes == 0).await;
+                receive_exactly(&mut kernels, 1).await.expect("reading");
+            }
+            Receiver::Ours => {
+                kernels.write_all(b"x").await.expect("writing");
+                acknowledged(|| kernels_unacknowledged(&connection) == 0).await;
+                receive_exactly(&mut ours, 1).await.expect("reading");
+            }
+        }
+    }
+    let (first, rested) = (counts[0], counts[SEGMENTS]);
+    let delayed_after_rest = delayed_acks(scene, receiver) - rested;
+    assert_eq!(ours.state(), Some(StateName::Established));
+    drop((ours, kernels));
+    let segments = scene.segments();
+    let mine: Vec<_> = segments.iter().filter(|seen| seen.belongs_to(&connection)).collect();
+    let is_data = |seen: &&&Seen| {
+        seen.is_ours_in(&connection) == (receiver == Receiver::Kernel) && seen.len == 1
+    };
+    let sent: Vec<&Seen> = mine.iter().filter(is_data).copied().collect();
+    let wait = |data: &&Seen| {
+        let answer = mine.iter().find(|seen| seen.from == data.to && seen.ack == data.seq + 1);
+        answer.expect("an ACK").at - data.at
+    };
+    let pauses = sent[..SEGMENTS].windows(2).map(|two| two[1].at - two[0].at);
+    Exchange {
+        waits: sent.iter().take(SEGMENTS).map(wait).collect(),
+        delayed: rested - first,
+        delayed_after_rest,
+        longest_pause: if sent.len() == SEGMENTS + 1 {
+            pauses.max().unwrap_or_default()
+        } else {
+            // Something was sent twice: its ACK was late.
+            Duration::MAX
+        },
+    }
+}
+
+/// An exchange in which nobody was kept from running.
+async fn undisturbed(scene: &Scene, opener: Opener, receiver: Receiver) -> Exchange {
+    for attempt in 1.. {
+        let exchange = exchange(scene, opener, receiver).await;
+        if exchange.longest_pause < TOO_BUSY || attempt == ATTEMPTS {
+            return exchange;
+        }
+        println!("too busy: {exchange:?}");
+    }
+    unreachable!("the last attempt returns")
+}
+
+fn median(waits: &[Duration]) -> Duration {
+    let mut waits = waits.to_vec();
+    waits.sort_unstable();
+    waits[waits.len() / 2]
+}
+
+fn kernels_unacknowledged(connection: &Connection) -> u32 {
+    let sockets = kernel_sockets::all().expect("reading /proc");
+    let ends = (connection.kernels, connection.ours);
+    let found = sockets.into_iter().find(|socket| (socket.local, socket.remote) == ends);
+    found.expect("the kernel's end").unacknowledged
+}
+
+// Shows: I-03, I-04
+#[test]
+fn both_sides_hurry_sixteen_acks_and_delay_those_that_follow() {
+    scenario("both_sides_hurry_sixteen_acks_and_delay_those_that_follow")
+        .needs([Need::Tshark])
+        .side_by_side()
+        .play(async |scene| {
+            for opener in Opener::ALL {
+                for receiver in [Receiver::Kernel, Receiver::Ours] {
+                    let seen = undisturbed(scene, opener, receiver).await;
+                    let told = format!("{opener:?} opened, {receiver:?} acknowledges: {seen:?}");
+                    assert_eq!(seen.delayed as usize, SEGMENTS - QUICK, "{told}");
+                    assert_eq!(seen.delayed_after_rest, 0, "{told}");
+                    let (quick, delayed) = seen.waits.split_at(QUICK);
+                    assert!(delayed.iter().all(|wait| *wait >= DELAYED), "{told}");
+                    assert!(median(delayed) < LONGEST, "{told}");
+                    assert!(median(quick) < DELAYED, "{told}");
+                }
+            }
+        });
+}
