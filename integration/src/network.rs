@@ -6,7 +6,7 @@
 //! its last descriptor, socket and interface (network_namespaces(7)).
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, setns, unshare};
 use tokio::net::{TcpListener, TcpSocket};
 
-/// How long the kernel may take to find out that a link works.
+/// How long the kernel may take to find out that a link works, or that an address is free.
 const SOON_UP: Duration = Duration::from_secs(10);
 
 /// A network namespace.
@@ -126,7 +126,8 @@ impl Network {
         format!("/proc/{}/fd/{}", std::process::id(), self.namespace.as_raw_fd())
     }
 
-    /// A socket inside, bound to `at`, whose port may be in TIME-WAIT.
+    /// A socket inside, bound to `at`, whose port may be in TIME-WAIT. An IPv6 address that was just
+    /// added is waited for: the kernel makes it usable in the background.
     ///
     /// # Panics
     ///
@@ -136,7 +137,12 @@ impl Network {
             self.within(|| if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() });
         let socket = made.expect("a socket");
         socket.set_reuseaddr(true).expect("SO_REUSEADDR");
-        socket.bind(at).unwrap_or_else(|error| panic!("binding to {at}: {error}"));
+        let deadline = Instant::now() + SOON_UP;
+        while let Err(error) = socket.bind(at) {
+            let may_come = error.kind() == io::ErrorKind::AddrNotAvailable && at.is_ipv6();
+            assert!(may_come && Instant::now() < deadline, "binding to {at}: {error}");
+            thread::sleep(Duration::from_millis(2));
+        }
         socket
     }
 

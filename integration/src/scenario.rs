@@ -34,8 +34,8 @@ const VARIABLE: &str = "TOWPATH_SCENE";
 /// how one that ran is told from none.
 const CURTAIN: &str = "the scenario was played to its end";
 
-/// Longer than any scenario but the large ones takes on a slow machine.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Longer than any scenario but the large ones takes on a machine that many others use.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the child may take beyond its scenario's limit before it is ended from outside.
 const GRACE: Duration = Duration::from_secs(45);
@@ -119,7 +119,7 @@ impl Scenario {
         self
     }
 
-    /// How long the scenario may take; 30 seconds unless set.
+    /// How long the scenario may take; 60 seconds unless set.
     pub fn time_limit(mut self, time_limit: Duration) -> Scenario {
         self.time_limit = time_limit;
         self

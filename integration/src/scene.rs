@@ -20,6 +20,7 @@ use towpath::{Census, ShutdownReport, Stack, TunDevice};
 use crate::dissect::{self, Seen};
 use crate::inventory::Inventory;
 use crate::kernel_sockets::{self, KernelSocket, KernelState};
+use crate::network::Network;
 use crate::scenario::{Capture, INTERFACE, Stage, tun_config};
 
 /// Which addresses are used.
@@ -180,8 +181,7 @@ impl Scene {
 
     /// A listener of the kernel's, and where it listens.
     pub async fn kernel_listener(&self) -> (tokio::net::TcpListener, SocketAddr) {
-        let listener = tokio::net::TcpListener::bind((self.kernel_ip(), 0)).await;
-        let listener = listener.expect("the kernel listens");
+        let listener = Network::here().listener((self.kernel_ip(), 0).into());
         let at = listener.local_addr().expect("a listener's address");
         (listener, at)
     }
