@@ -109,7 +109,8 @@ impl Offer {
 #[test]
 fn every_combination_of_scaling_sack_and_timestamps_is_agreed_with_the_kernel() {
     let name = "every_combination_of_scaling_sack_and_timestamps_is_agreed_with_the_kernel";
-    scenario(name).needs([Need::Iproute2]).play_bare(async |_| {
+    let scenario = scenario(name).needs([Need::Iproute2]).time_limit(Duration::from_secs(120));
+    scenario.play_bare(async |_| {
         for our_offer in Offer::all() {
             let ours = Family::V4.our_ip();
             let stack = Stack::builder()

@@ -14,7 +14,7 @@ use towpath_integration::network::Network;
 use towpath_integration::payload::Payload;
 use towpath_integration::peer::{Peer, receive, receive_exactly, send};
 use towpath_integration::scenario::Scenario;
-use towpath_integration::scene::{Family, Scene, soon};
+use towpath_integration::scene::{Connection, Family, Scene, soon};
 
 /// How often the client comes back.
 const TIMES: u64 = 40;
@@ -63,7 +63,10 @@ async fn the_kernel_comes_back(scene: &Scene) {
         let ends = futures::future::try_join(connecting, listener.accept()).await;
         let (kernels, (ours, peer)) = ends.expect("a connection");
         assert_eq!(peer, from);
+        let connection = Connection::of(&ours);
         ask(kernels, ours, time).await;
+        // The client's end is in LAST-ACK until our ACK is there, and has the port so long.
+        scene.kernel_state(&connection, None).await;
     }
     let counters = scene.stack.counters();
     assert_eq!(counters.get("TcpPassiveOpens"), Some(TIMES));
