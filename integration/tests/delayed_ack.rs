@@ -122,8 +122,10 @@ async fn exchange(scene: &Scene, opener: Opener, receiver: Receiver) -> Option<E
         let answer = mine.iter().find(|seen| seen.from == data.to && seen.ack == data.seq + 1);
         answer.expect("an ACK").at - data.at
     };
-    // What was sent twice had an ACK that came late.
-    let is_good = sent.len() == SEGMENTS + 1;
+    // What was sent twice had an ACK that came late. And the receiver may have been kept waiting
+    // although the sender was not.
+    let mut pauses = sent.windows(2).take(SEGMENTS - 1).map(|two| two[1].at - two[0].at);
+    let is_good = sent.len() == SEGMENTS + 1 && pauses.all(|pause| pause < TOO_BUSY);
     is_good.then(|| Exchange {
         waits: sent.iter().take(SEGMENTS).map(wait).collect(),
         delayed: rested - first,
