@@ -186,6 +186,8 @@ config! {
     tcp_congestion_control: CongestionControl = CongestionControl::Reno, "tcp_congestion_control", "name", "RFC 5681";
     /// Whether a pause longer than the RTO makes the congestion window smaller.
     tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
+    /// Segments that a burst may have at any rate.
+    tcp_min_tso_segs: u32 = 2, "tcp_min_tso_segs", "segments", "Linux";
     /// The least MSS that a peer can make us send with.
     tcp_min_snd_mss: u16 = 48, "tcp_min_snd_mss", "bytes", "Linux; CVE-2019-11479";
     /// The least time between two answers to segments that are out of window, and between two

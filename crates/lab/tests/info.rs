@@ -113,7 +113,7 @@ fn the_sender_says_what_held_it_back() {
         single.advance(ms(5));
         assert_eq!(seen(single), [ms(35), ms(20), ms(0)]);
         single.inject(ack(1, 5001));
-        single.set(id, |options| options.send_buffer = Some(4096));
+        single.set(id, |options| options.send_buffer = Some(2048));
         single.set_window(60_000);
         single.inject(ack(1, 5001));
         assert_eq!(single.try_write(id, 8000), Ok(4096));

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{accepted, secs};
+use support::{accepted, ms, secs};
 use towpath_engine::{BufferSizes, Config, ConnectionId, StateName};
 use towpath_lab::segment::{ack, data, fin};
 use towpath_lab::single::{Single, for_each_server};
@@ -35,7 +35,7 @@ fn what_reaches_beyond_the_window_waits_until_what_came_before_is_read_and_is_th
         single.read(id, 4000);
         single.take_segments();
         single.inject(data(4001, 50_000, 1));
-        single.expect(ack(1, 54_001).win(0));
+        single.expect_within(ms(201), ack(1, 54_001).win(0));
         assert_eq!(window(single, id), 0);
         // No more than that one segment: the window is closed.
         single.inject(data(54_001, 10, 1));
@@ -52,7 +52,7 @@ fn a_fin_is_taken_though_the_window_is_closed() {
     for_each_server(&small_buffer(), |single| {
         let id = accepted(single);
         single.inject(data(1, 30_000, 1));
-        single.expect(ack(1, 30_001).win(0));
+        single.expect_within(ms(201), ack(1, 30_001).win(0));
         single.inject(fin(30_001, 1));
         single.expect(ack(1, 30_002).win(0));
         single.expect_state(id, StateName::CloseWait);

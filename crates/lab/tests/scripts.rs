@@ -36,6 +36,7 @@ fn every_script_passes_for_all_initial_numbers_and_in_both_families() {
                     numbers: InitialNumbers { local: Some(local), remote_shift },
                     ..Options::default()
                 };
+                options.command_line.push(("strict_end".to_owned(), None));
                 let mut set = |name: &str, value: &str| {
                     options.command_line.push((name.to_owned(), Some(value.to_owned())));
                 };

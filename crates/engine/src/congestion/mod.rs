@@ -4,6 +4,7 @@
 //! says how much. What was lost and what to resend is `recovery`'s. Everything is in bytes of
 //! payload; a window is never below one segment.
 
+pub(crate) mod rate;
 mod reno;
 pub(crate) mod usage;
 

@@ -40,7 +40,8 @@ impl Connection {
         if options.quickack != before.quickack {
             self.set_quick_ack(if options.quickack { QuickAck::On } else { QuickAck::Off });
         }
-        if options.nodelay != before.nodelay {
+        // Asked for again, it lets go again what waits.
+        if options.nodelay || before.nodelay {
             self.send.set_nodelay(options.nodelay);
         }
         if options.cork != before.cork {

@@ -12,6 +12,7 @@ use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
 use crate::congestion::IdleSample;
+use crate::congestion::rate::{burst_segments, pacing_rate};
 use crate::congestion::usage::Sent;
 use crate::endpoint::table::FourTuple;
 use crate::instant::Instant;
@@ -146,7 +147,8 @@ impl Connection {
             self.restart_after_idle(now);
         }
         let window = self.congestion.controller().window();
-        match self.send.next_new(self.recovery.room(window), self.sack_len()) {
+        let burst = self.largest_burst(context.config.tcp_min_tso_segs);
+        match self.send.next_new(self.recovery.room(window), self.sack_len(), burst) {
             Ok(plan) => self.emit_text(now, context, plan, Sending::New),
             Err(Blocked::Congestion) => {
                 self.note_window_usage(true);
@@ -226,6 +228,13 @@ impl Connection {
         Some(self.packet(context, segment, payload))
     }
 
+    fn largest_burst(&self, least: u32) -> u32 {
+        let controller = self.congestion.controller();
+        let window = controller.window();
+        let rate = pacing_rate(window, controller.slow_start_threshold(), self.rtt.srtt());
+        burst_segments(least, rate, self.rtt.min(), window, self.send.segment_size())
+    }
+
     fn note_window_usage(&mut self, limited: bool) {
         self.usage.on_sent(Sent {
             snd_una: self.send.una(),
@@ -238,7 +247,7 @@ impl Connection {
     // Implements: RFC5681 s4.1
     fn restart_after_idle(&mut self, now: Instant) {
         let Some(since) = self.recovery.idle_since() else { return };
-        if self.send.unsent() == 0 {
+        if self.send.next_new(u64::MAX, 0, 1).is_err() {
             return;
         }
         self.congestion.controller_mut().on_idle(&IdleSample {

@@ -233,6 +233,7 @@ impl Connection {
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
+        self.traffic.last_data_received = Some(now);
         self.traffic.on_progress(now);
         self.traffic.last_ack_received = Some(now);
         self.arm_keep_alive(now, config);
@@ -326,7 +327,7 @@ impl Connection {
     fn grow_send_buffer(&mut self, config: &Config) {
         let sizes = config.tcp_wmem;
         let capacity = match self.user.options.send_buffer {
-            Some(size) => size.clamp(sizes.min, sizes.max),
+            Some(size) => size.saturating_mul(2).clamp(sizes.min, sizes.max),
             None => {
                 let wanted = self.congestion.controller().window().saturating_mul(2);
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);

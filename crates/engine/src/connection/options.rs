@@ -55,7 +55,8 @@ pub struct SocketOptions {
     pub receive_buffer: Option<usize>,
     /// SO_RCVLOWAT, in bytes: readable when so much is there.
     pub rcvlowat: usize,
-    /// SO_SNDBUF, in bytes of payload, held within `tcp_wmem`; grown as needed if `None`.
+    /// SO_SNDBUF, in bytes as the application asks: as on Linux the buffer takes twice as much, held
+    /// within `tcp_wmem`; grown as needed if `None`.
     pub send_buffer: Option<usize>,
     /// IP_TOS or IPV6_TCLASS. The two ECN bits are the protocol's: they are not taken from here.
     pub tos: u8,

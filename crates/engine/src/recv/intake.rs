@@ -127,6 +127,9 @@ impl RecvSpace {
             }
         }
         let more_than_one = self.is_more_than_one_unacknowledged();
+        if self.unacknowledged() > self.rcv_mss && self.window.is_filling(self.held()) {
+            self.policy.stop_quick();
+        }
         let owes = self.policy.decide(now, more_than_one, had_hole, around.ack_due, around.srtt);
         Received { readable, fin: fin_now, owes, verdict: Verdict::InOrder }
     }

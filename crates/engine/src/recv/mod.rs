@@ -363,12 +363,14 @@ impl RecvSpace {
 
     /// Linux's rule for an ACK at once: more than one full segment, and room to offer more.
     fn is_more_than_one_unacknowledged(&self) -> bool {
+        if self.unacknowledged() <= self.rcv_mss {
+            return false;
+        }
+        // A reader that waits for more will not open the window: the ACK must go without it. Where
+        // nothing is left to offer, it goes when something was read.
         let nxt = self.nxt();
-        // A reader that waits for more will not open the window: the ACK must go without it.
-        self.unacknowledged() > self.rcv_mss
-            && (self.readable() < self.low_water
-                || self.window.next_offer(nxt, self.held(), self.rcv_mss)
-                    >= self.window.remaining(nxt))
+        let offer = self.window.next_offer(nxt, self.held(), self.rcv_mss);
+        self.readable() < self.low_water || offer > 0 && offer >= self.window.remaining(nxt)
     }
 
     /// Whether the window that could be offered is at least twice what is left of the last one.

@@ -87,6 +87,8 @@ pub(crate) struct SendSpace {
     marks: Marks,
     /// Where urgent data ends, until it is acknowledged.
     urgent: Option<SeqNumber>,
+    /// Segments that are still to leave of the burst that has begun.
+    burst: u32,
     /// The end of the last segment sent that was less than full (Minshall).
     small_end: SeqNumber,
     /// Zero-window probes since the window closed.
@@ -112,6 +114,7 @@ impl SendSpace {
             hold: Hold::default(),
             marks: Marks::default(),
             urgent: None,
+            burst: 0,
             small_end: iss,
             probes: 0,
             unanswered: 0,
@@ -328,7 +331,8 @@ impl SendSpace {
         }
         let end = plan.seq + plan.sequence_len();
         if end.after(self.nxt) {
-            if plan.len < self.segment_size() && plan.len > 0 {
+            self.burst = plan.burst.saturating_sub(1);
+            if plan.len < plan.full && plan.len > 0 {
                 self.small_end = end;
             }
             if plan.fin {
@@ -343,17 +347,17 @@ impl SendSpace {
     /// nothing is in flight whose acknowledgment would bring the news.
     pub(crate) fn waits_for_timer(&self) -> bool {
         !self.is_outstanding()
-            && matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window | Blocked::Held))
+            && matches!(self.next_new(u64::MAX, 0, 1), Err(Blocked::Window | Blocked::Held))
     }
 
     /// Whether the peer's window is what holds the next segment back.
     pub(crate) fn is_window_limited(&self) -> bool {
-        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Window))
+        matches!(self.next_new(u64::MAX, 0, 1), Err(Blocked::Window))
     }
 
     /// Whether the application's wish is all that holds the next segment back.
     pub(crate) fn is_held_back(&self) -> bool {
-        matches!(self.next_new(u64::MAX, 0), Err(Blocked::Held))
+        matches!(self.next_new(u64::MAX, 0, 1), Err(Blocked::Held))
     }
 
     /// How long until the window is probed: one RTO, doubling.
@@ -432,7 +436,7 @@ mod tests {
     }
 
     fn send_next(send: &mut SendSpace) -> Result<(u32, bool, bool), Blocked> {
-        let mut plan = send.next_new(u64::MAX, 0)?;
+        let mut plan = send.next_new(u64::MAX, 0, 1)?;
         send.take(&mut plan);
         Ok((plan.len, plan.push, plan.fin))
     }
@@ -451,6 +455,27 @@ mod tests {
         let acknowledged = send.acknowledge(send.nxt(), &mut Garbage::default());
         assert_eq!(acknowledged, Acknowledged { bytes: 2500, fin: true });
         assert!(send.is_delivered());
+    }
+
+    #[test]
+    fn the_last_segment_of_a_burst_carries_push() {
+        let mut send = space(60_000);
+        write(&mut send, 20_000);
+        let mut pushed = Vec::new();
+        for room in (3000..=7000).rev().step_by(1000) {
+            let mut plan = send.next_new(room, 0, 2).expect("there is room");
+            send.take(&mut plan);
+            pushed.push(plan.push);
+        }
+        assert_eq!(pushed, [false, true, false, true, false]);
+        // A burst of one segment is none.
+        let mut send = space(60_000);
+        write(&mut send, 20_000);
+        for _ in 0..3 {
+            let mut plan = send.next_new(1000, 0, 10).expect("there is room");
+            send.take(&mut plan);
+            assert!(!plan.push);
+        }
     }
 
     // Shows: 9293 SHLD-7, 9293 MUST-17

@@ -13,6 +13,10 @@ pub(crate) struct Plan {
     pub(crate) len: u32,
     pub(crate) fin: bool,
     pub(crate) push: bool,
+    /// How many segments of its burst leave from here on, this one included; 0 if it is none.
+    pub(crate) burst: u32,
+    /// What a full segment with the options of this one has.
+    pub(crate) full: u32,
 }
 
 impl Plan {
@@ -43,6 +47,7 @@ impl SendSpace {
         &self,
         congestion_room: u64,
         option_bytes: u32,
+        largest_burst: u32,
     ) -> Result<Plan, Blocked> {
         let unsent = self.unsent();
         let fin_pending = self.fin == Fin::Queued;
@@ -68,15 +73,33 @@ impl SendSpace {
         if waits && self.hold.holds(end, self.is_small_outstanding()) {
             return Err(Blocked::Held);
         }
-        Ok(Plan { seq: self.nxt, len, fin, push: self.marks.is_pushed(from, end) })
+        let room = whole.min(u64::from(window_room)).min(congestion_room);
+        let burst = self.burst_from(room, size, largest_burst);
+        let push = self.marks.is_pushed(from, end) || self.burst > 0 && burst == 1;
+        Ok(Plan { seq: self.nxt, len, fin, push, full: size, burst })
+    }
+
+    /// The burst that the next segment begins or goes on with, if there is room for `room` bytes.
+    fn burst_from(&self, room: u64, size: u32, largest: u32) -> u32 {
+        if self.burst > 0 {
+            return self.burst;
+        }
+        let size = u64::from(size).max(1);
+        let tail_may_go = !room.is_multiple_of(size)
+            && room == self.unsent()
+            && (self.fin == Fin::Queued
+                || !self.hold.holds(self.buffer.end(), self.is_small_outstanding()));
+        let full = room / size + u64::from(tail_may_go);
+        u32::try_from(full).unwrap_or(u32::MAX).min(largest)
     }
 
     /// What may go into a window that is too small for the next segment, or is held back, once the
     /// persist timer has overridden that; nothing if the window is closed.
     pub(crate) fn next_despite_small_window(&self) -> Option<Plan> {
         let len = self.window_room().min(u32::try_from(self.unsent()).unwrap_or(u32::MAX));
-        let len = len.min(self.segment_size());
-        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true })
+        let full = self.segment_size();
+        let len = len.min(full);
+        (len > 0).then_some(Plan { seq: self.nxt, len, fin: false, push: true, full, burst: 0 })
     }
 
     /// The segment `[seq, seq + len)` of what is outstanding, to be sent again: at most one full
@@ -97,7 +120,14 @@ impl SendSpace {
         let push = self.marks.is_pushed(from, from + u64::from(size));
         // The window may have been shrunk: only the oldest segment goes regardless, as a probe.
         let fits = (end + u32::from(fin)).distance_from(self.una) <= self.wnd;
-        (fits || seq == self.una).then_some(Plan { seq, len: size, fin, push })
+        (fits || seq == self.una).then_some(Plan {
+            seq,
+            len: size,
+            fin,
+            push,
+            full: self.segment_size(),
+            burst: 0,
+        })
     }
 
     fn is_small_outstanding(&self) -> bool {
