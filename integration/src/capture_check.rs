@@ -31,7 +31,7 @@ pub fn find() -> Result<(), String> {
 }
 
 /// Without what this user configured.
-fn tshark() -> Command {
+pub(crate) fn tshark() -> Command {
     let mut command = Command::new("tshark");
     command.stdin(Stdio::null()).env("WIRESHARK_CONFIG_DIR", "/nonexistent");
     command

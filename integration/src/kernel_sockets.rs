@@ -1,5 +1,5 @@
-//! What the kernel of this process's network namespace thinks of its TCP sockets: the tables
-//! `/proc/self/net/tcp` and `tcp6` (proc(5)).
+//! What the kernel thinks of the TCP sockets of the calling thread's network namespace: the tables
+//! `/proc/thread-self/net/tcp` and `tcp6` (proc(5)).
 
 use std::fmt;
 use std::fs;
@@ -65,14 +65,14 @@ impl fmt::Display for KernelState {
     }
 }
 
-/// All TCP sockets of this network namespace.
+/// All TCP sockets of the calling thread's network namespace.
 ///
 /// # Errors
 ///
 /// When `/proc` cannot be read or a line is not understood.
 pub fn all() -> io::Result<Vec<KernelSocket>> {
-    let mut sockets = table("/proc/self/net/tcp")?;
-    match table("/proc/self/net/tcp6") {
+    let mut sockets = table("/proc/thread-self/net/tcp")?;
+    match table("/proc/thread-self/net/tcp6") {
         Ok(more) => sockets.extend(more),
         // A kernel without IPv6.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

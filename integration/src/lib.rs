@@ -8,14 +8,20 @@
 #![cfg(target_os = "linux")]
 
 pub mod capture_check;
+pub mod chain;
+pub mod dissect;
+pub mod forged;
 pub mod http_client;
 pub mod inventory;
+pub mod kernel_counters;
 pub mod kernel_sockets;
 pub mod namespace;
+pub mod network;
 pub mod payload;
 pub mod peer;
 pub mod runtime;
 pub mod scenario;
 pub mod scene;
 pub mod skip;
+pub mod socket_statistics;
 pub mod watched;

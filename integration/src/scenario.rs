@@ -11,9 +11,11 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use towpath::{Config, TunConfig};
@@ -32,8 +34,8 @@ const VARIABLE: &str = "TOWPATH_SCENE";
 /// how one that ran is told from none.
 const CURTAIN: &str = "the scenario was played to its end";
 
-/// Longer than any scenario but the large ones takes on a slow machine.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Longer than any scenario but the large ones takes on a machine that many others use.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// What the child may take beyond its scenario's limit before it is ended from outside.
 const GRACE: Duration = Duration::from_secs(45);
@@ -49,10 +51,19 @@ pub struct Scenario {
     launcher: PathBuf,
     folder: PathBuf,
     time_limit: Duration,
+    needs: Vec<Need>,
+    order: Order,
     pub(crate) config: Config,
     pub(crate) family: Family,
     pub(crate) link: Option<(LinkConfig, u64)>,
     pub(crate) capture: Capture,
+}
+
+/// How the two runtimes take turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    OneAfterTheOther,
+    SideBySide,
 }
 
 /// Whether packets are recorded.
@@ -75,6 +86,8 @@ impl Scenario {
             launcher: launcher.into(),
             folder: folder.into(),
             time_limit: TIME_LIMIT,
+            needs: Vec::new(),
+            order: Order::OneAfterTheOther,
             config: Config::default().time_wait(TIME_WAIT),
             family: Family::V4,
             link: None,
@@ -106,9 +119,21 @@ impl Scenario {
         self
     }
 
-    /// How long the scenario may take; 30 seconds unless set.
+    /// How long the scenario may take; 60 seconds unless set.
     pub fn time_limit(mut self, time_limit: Duration) -> Scenario {
         self.time_limit = time_limit;
+        self
+    }
+
+    /// Skips the scenario where these programs are not to be had.
+    pub fn needs(mut self, needs: impl IntoIterator<Item = Need>) -> Scenario {
+        self.needs.extend(needs);
+        self
+    }
+
+    /// Plays on both runtimes at the same time: for what waits more than it works.
+    pub fn side_by_side(mut self) -> Scenario {
+        self.order = Order::SideBySide;
         self
     }
 
@@ -143,12 +168,24 @@ impl Scenario {
             Ok(kind) => kind,
             Err(reason) => return skip(Need::Netns, self.name, reason),
         };
+        for need in &self.needs {
+            if let Err(reason) = need.find() {
+                return skip(*need, self.name, &reason);
+            }
+        }
         let before = Inventory::take().expect("reading /proc");
-        for flavour in Flavour::ALL {
+        let direct = |flavour| {
             if let Err(error) = self.direct_one(*kind, flavour) {
                 panic!("{} on {flavour}: {error}", self.name);
             }
-        }
+        };
+        match self.order {
+            Order::OneAfterTheOther => Flavour::ALL.map(direct),
+            Order::SideBySide => thread::scope(|scope| {
+                let playing = Flavour::ALL.map(|flavour| scope.spawn(move || direct(flavour)));
+                playing.map(|one| one.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            }),
+        };
         // Of the descriptors other tests have theirs.
         let after = Inventory::take().expect("reading /proc");
         assert_eq!(before.interfaces, after.interfaces, "interfaces outside the namespace");
@@ -212,7 +249,7 @@ fn wait(mut child: Child, time_limit: Duration) -> io::Result<Option<ExitStatus>
             child.wait()?;
             return Ok(None);
         }
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -227,9 +264,12 @@ fn namespace_kind(launcher: &Path) -> Result<&'static Kind, &'static str> {
     kind.as_ref().map_err(String::as_str)
 }
 
+/// The name of [`tun_config`]'s interface.
+pub(crate) const INTERFACE: &str = "towpath0";
+
 /// The interface between the kernel and the stack under test, with the kernel's addresses.
 pub fn tun_config() -> TunConfig {
-    TunConfig::new("towpath0")
+    TunConfig::new(INTERFACE)
         .create()
         .address(Family::V4.kernel_ip(), Family::V4.prefix_length())
         .address(Family::V6.kernel_ip(), Family::V6.prefix_length())

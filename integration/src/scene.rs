@@ -17,8 +17,11 @@ use towpath::device::{Captured, Device, Impaired};
 use towpath::net::TcpStream as OurStream;
 use towpath::{Census, ShutdownReport, Stack, TunDevice};
 
+use crate::dissect::{self, Seen};
+use crate::inventory::Inventory;
 use crate::kernel_sockets::{self, KernelSocket, KernelState};
-use crate::scenario::{Capture, Stage, tun_config};
+use crate::network::Network;
+use crate::scenario::{Capture, INTERFACE, Stage, tun_config};
 
 /// Which addresses are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +106,8 @@ impl Scene {
         .await;
         soon(
             "the kernel's connections are closed",
-            || open().is_empty(),
-            || format!("{:?}", open()),
+            || open_sockets().is_empty(),
+            || format!("{:?}", open_sockets()),
         )
         .await;
         soon(
@@ -145,6 +148,27 @@ impl Scene {
         Scene { stack, capture, family: scenario.family }
     }
 
+    /// A scene with a stack that the scenario has built for itself, and looks after.
+    pub fn around(stack: Stack, family: Family) -> Scene {
+        Scene { stack, capture: None, family }
+    }
+
+    /// Whose addresses are used.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// What was sent and received so far, in tshark's reading.
+    ///
+    /// # Panics
+    ///
+    /// When nothing is recorded, or tshark cannot read it.
+    pub fn segments(&self) -> Vec<Seen> {
+        let (handle, path) = self.capture.as_ref().expect("a capture");
+        handle.flush().expect("a complete capture");
+        dissect::segments(path).expect("tshark reads the capture")
+    }
+
     /// The kernel's address.
     pub fn kernel_ip(&self) -> IpAddr {
         self.family.kernel_ip()
@@ -157,8 +181,7 @@ impl Scene {
 
     /// A listener of the kernel's, and where it listens.
     pub async fn kernel_listener(&self) -> (tokio::net::TcpListener, SocketAddr) {
-        let listener = tokio::net::TcpListener::bind((self.kernel_ip(), 0)).await;
-        let listener = listener.expect("the kernel listens");
+        let listener = Network::here().listener((self.kernel_ip(), 0).into());
         let at = listener.local_addr().expect("a listener's address");
         (listener, at)
     }
@@ -221,6 +244,22 @@ impl Connection {
     }
 }
 
+/// Ends a stack over [`tun_config`]'s interface within this time, and waits until another one may make the interface. Streams of the stack may be left, but no
+/// clone of it.
+///
+/// # Panics
+///
+/// When the interface stays.
+pub async fn end_stack(stack: Stack, deadline: Duration) -> ShutdownReport {
+    let report = stack.shutdown(deadline).await;
+    drop(stack);
+    let interfaces = || Inventory::take().expect("reading /proc").interfaces;
+    let name = INTERFACE.to_owned();
+    soon("the interface goes", || !interfaces().contains(&name), || format!("{:?}", interfaces()))
+        .await;
+    report
+}
+
 /// Waits until `is_so`.
 ///
 /// # Panics
@@ -234,8 +273,8 @@ pub async fn soon(what: &str, is_so: impl Fn() -> bool, tell: impl Fn() -> Strin
     }
 }
 
-/// The kernel's sockets that are neither listening nor done.
-fn open() -> Vec<KernelSocket> {
+/// The kernel's sockets in the calling thread's network namespace that are not done.
+pub(crate) fn open_sockets() -> Vec<KernelSocket> {
     let mut sockets = kernel_sockets::all().expect("reading /proc");
     let is_done = |state| matches!(state, KernelState::TimeWait | KernelState::Close);
     sockets.retain(|socket| !is_done(socket.state));

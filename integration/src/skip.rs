@@ -3,6 +3,8 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 
+use crate::{capture_check, network, socket_statistics};
+
 /// What a test of the third ring may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -10,6 +12,8 @@ pub enum Need {
     Netns,
     /// The program `tshark`.
     Tshark,
+    /// The programs `ip` and `ss`.
+    Iproute2,
     /// The program `towpath`, built from this workspace.
     Towpath,
 }
@@ -20,7 +24,22 @@ impl Need {
         match self {
             Need::Netns => "netns",
             Need::Tshark => "tshark",
+            Need::Iproute2 => "iproute2",
             Need::Towpath => "towpath",
+        }
+    }
+
+    /// Whether the programs start here. Where a namespace and `towpath` are to be had, only those
+    /// know who use them.
+    ///
+    /// # Errors
+    ///
+    /// Why not, and what helps, in one line.
+    pub fn find(self) -> Result<(), String> {
+        match self {
+            Need::Tshark => capture_check::find(),
+            Need::Iproute2 => network::find_ip().and_then(|()| socket_statistics::find()),
+            Need::Netns | Need::Towpath => Ok(()),
         }
     }
 }

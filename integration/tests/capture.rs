@@ -9,7 +9,7 @@ use towpath_integration::capture_check;
 use towpath_integration::payload::Payload;
 use towpath_integration::peer::{receive, send};
 use towpath_integration::scene::{Family, Opener, Scene};
-use towpath_integration::skip::{Need, skip};
+use towpath_integration::skip::Need;
 
 const BYTES: u64 = 1 << 20;
 
@@ -38,10 +38,7 @@ async fn transfer_and_judge(scene: &Scene) {
 }
 
 fn tshark_is_content(name: &'static str, family: Family) {
-    if let Err(reason) = capture_check::find() {
-        return skip(Need::Tshark, name, &reason);
-    }
-    scenario(name).family(family).play(transfer_and_judge);
+    scenario(name).needs([Need::Tshark]).family(family).play(transfer_and_judge);
 }
 
 // Shows: 9293 MUST-2

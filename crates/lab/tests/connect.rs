@@ -118,6 +118,25 @@ fn a_syn_is_sent_again_on_the_schedule_of_linux_and_then_given_up() {
     });
 }
 
+/// Few retries are over by the clock before all SYNs that may be were sent.
+// Shows: 9293 MUST-22, I-06
+#[test]
+fn a_syn_is_given_up_when_its_retries_would_be_over_had_each_been_doubled() {
+    for (retries, waits, last) in [(1, [1, 1].as_slice(), 1), (2, &[1, 1, 1, 1, 1], 2)] {
+        for_each_client(&Config::default().tcp_syn_retries(retries), |single| {
+            let id = single.connect();
+            single.expect(syn());
+            for wait in waits {
+                single.expect_after(secs(*wait), syn());
+            }
+            single.expect_silence(secs(last) + ms(10));
+            single.expect_state(id, StateName::Closed);
+            single.close(id);
+            single.finish_empty();
+        });
+    }
+}
+
 // Shows: RFC9293 s3.10.7.3d, 9293 MUST-10
 #[test]
 fn crossing_syns_open_one_connection() {

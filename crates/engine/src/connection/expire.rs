@@ -69,7 +69,7 @@ impl Connection {
         let config = context.config;
         let retries =
             if self.is_attached() { config.tcp_retries2 } else { config.orphan_retries() };
-        now - first >= give_up_after(config, retries)
+        now - first >= give_up_after(config, config.rto_min, retries)
     }
 
     // Implements: 9293 MUST-36, 9293 MUST-37, H-39, H-40

@@ -7,7 +7,7 @@ use towpath_wire::tcp::{Flags, Segment, WindowScale};
 
 use super::negotiate::{Agreed, Handshake};
 use super::state::Transition;
-use super::{Connection, Context, Reset};
+use super::{Connection, Context, Reset, give_up_after};
 use crate::endpoint::Arrival;
 use crate::error::{CloseReason, SocketError};
 use crate::instant::Instant;
@@ -201,17 +201,20 @@ impl Connection {
         }
     }
 
-    /// Nothing answered our SYN in time.
+    /// Nothing answered our SYN in time. As in Linux the attempt ends when as many SYNs were sent
+    /// as may be, when the user's time is over, or, where the user named none, when the retries
+    /// would be over had each time-out been doubled.
     // Implements: 9293 MUST-22
     pub(super) fn on_syn_timeout(&mut self, now: Instant, context: &mut Context<'_>) {
         let Some(syn_sent) = &mut self.syn_sent else { return };
         let config = context.config;
-        let retries = self.user.options.syn_retries.unwrap_or(config.tcp_syn_retries);
-        let waited = self.user.options.user_timeout().is_some_and(|limit| {
-            syn_sent.retransmissions > 0 && now - syn_sent.first_sent_at >= limit
-        });
-        if waited || syn_sent.retransmissions >= retries + config.tcp_syn_linear_timeouts {
-            let retransmissions = syn_sent.retransmissions;
+        let options = &self.user.options;
+        let retries = options.syn_retries.unwrap_or(config.tcp_syn_retries);
+        let limit =
+            options.user_timeout().unwrap_or_else(|| give_up_after(config, INITIAL_RTO, retries));
+        let retransmissions = syn_sent.retransmissions;
+        let is_late = retransmissions > 0 && now - syn_sent.first_sent_at >= limit;
+        if is_late || retransmissions >= retries + config.tcp_syn_linear_timeouts {
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
             self.fail(context, CloseReason::TimedOut { retransmissions }, error);
             return;

@@ -413,16 +413,15 @@ impl Connection {
     }
 }
 
-/// How long RFC 9293's user waits: the model of Linux's `tcp_retries2`, which counts time-outs of a
-/// path with the least RTO.
+/// How long RFC 9293's user waits: the model of Linux's retries, which counts time-outs that begin
+/// with `base` and are doubled.
 // Implements: 9293 SHLD-11, 9293 MUST-20
-pub(crate) fn give_up_after(config: &Config, retries: u32) -> Duration {
-    let linear_from =
-        (config.rto_max.as_millis() / config.rto_min.as_millis().max(1)).max(1).ilog2();
+pub(crate) fn give_up_after(config: &Config, base: Duration, retries: u32) -> Duration {
+    let linear_from = (config.rto_max.as_millis() / base.as_millis().max(1)).max(1).ilog2();
     if retries <= linear_from {
-        config.rto_min * ((2u32 << retries) - 1)
+        base * ((2u32 << retries) - 1)
     } else {
-        config.rto_min * ((2u32 << linear_from) - 1) + config.rto_max * (retries - linear_from)
+        base * ((2u32 << linear_from) - 1) + config.rto_max * (retries - linear_from)
     }
 }
 
@@ -434,7 +433,7 @@ mod tests {
     #[test]
     fn fifteen_retries_are_linuxs_924_seconds() {
         let config = Config::default();
-        assert_eq!(give_up_after(&config, 15), Duration::from_millis(924_600));
-        assert_eq!(give_up_after(&config, 3), Duration::from_millis(3000));
+        assert_eq!(give_up_after(&config, config.rto_min, 15), Duration::from_millis(924_600));
+        assert_eq!(give_up_after(&config, config.rto_min, 3), Duration::from_millis(3000));
     }
 }
