@@ -88,6 +88,14 @@ const STEPS: &[Step] = &[
         },
     },
     Step { name: "test", work: Work::Here(test::run) },
+    // After the tests: it asks which of those that the list cites ran.
+    Step {
+        name: "rfc",
+        work: Work::Cargo {
+            arguments: &["xtask", "rfc", "--check", "--require-tests"],
+            environment: &[],
+        },
+    },
 ];
 
 fn announce(step: &str) {
