@@ -1,6 +1,7 @@
 //! Every script of `scripts/`, for initial sequence numbers that put the wraps of the number space
 //! and of signed comparison before, inside and behind the exchange, in both families.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use towpath_lab::drill::play::InitialNumbers;
@@ -25,6 +26,7 @@ fn every_script_passes_for_all_initial_numbers_and_in_both_families() {
     assert!(scripts.len() >= 12, "the scripts are not where they are looked for");
     let mut wrong = Vec::new();
     for script in &scripts {
+        let wrong_before = wrong.len();
         let text = std::fs::read_to_string(script).expect("a script can be read");
         let own_family = text.lines().any(|line| line.starts_with("--ip_version"));
         for (family, mtu) in FAMILIES {
@@ -59,8 +61,21 @@ fn every_script_passes_for_all_initial_numbers_and_in_both_families() {
                 wrong.push(told);
             }
         }
+        if wrong.len() == wrong_before {
+            tell_that_it_passed(script);
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// For the map of requirements: see docs/testing.md.
+fn tell_that_it_passed(script: &Path) {
+    let Some(list) = std::env::var_os("TOWPATH_SCRIPTS_RAN") else { return };
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let name = script.strip_prefix(root).expect("a script is in the folder of scripts");
+    let line = format!("crates/lab/scripts/{}\n", name.display());
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(list);
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the list can be written");
 }
 
 #[test]
