@@ -515,3 +515,32 @@ fn text_from_before_the_syn_is_not_reported_as_a_duplicate_of_other_bytes() {
         }
     });
 }
+
+// Shows: RFC2883 s4a
+#[test]
+fn text_far_below_what_is_acknowledged_is_answered_with_a_d_sack() {
+    for_each_server(&Config::default(), |single| {
+        let id = with_sack(single);
+        single.inject(data(1, 1000, 1));
+        single.expect(ack(1, 1001));
+        single.read(id, 1000);
+        single.inject(data(1, 500, 1));
+        single.expect(ack(1, 1001).sack(&[(1, 501)]));
+    });
+}
+
+#[test]
+fn text_that_is_looked_at_stays_and_in_pieces() {
+    for_each_server(&Config::default(), |single| {
+        let id = accepted(single);
+        for at in 0..3 {
+            single.inject(data(1 + at * 100, 100, 1));
+        }
+        single.take_segments();
+        for max in [1, 100, 101, 300, 1000] {
+            let seen = single.call(|endpoint, _| endpoint.peek(id, max)).unwrap();
+            assert_eq!(seen.len(), max.min(300), "{max}");
+        }
+        single.read(id, 300);
+    });
+}
