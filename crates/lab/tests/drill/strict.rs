@@ -67,9 +67,15 @@ fn a_dry_run_reads_only() {
 
 #[test]
 fn injected_super_segments_count_as_the_segments_that_they_were() {
-    // One segment's ACK may wait, but for the first; of two segments it goes at once.
-    let data = "  +0 < P. 1:4001(4000) ack 1 win 32792\n  +0 > . 1:1(0) ack 4001";
-    passes_with(PLAIN, data, &["mss=1000"]);
+    let data = |count| {
+        format!(
+            "  +0 < P. 1:4001(4000) ack 1 win 32792
+  +0 > . 1:1(0) ack 4001
+  +0 %{{ assert tcpi_data_segs_in == {count}, tcpi_data_segs_in }}%"
+        )
+    };
+    passes_with(PLAIN, &data(4), &["mss=1000"]);
+    passes_with(PLAIN, &data(1), &[]);
 }
 
 #[test]

@@ -253,6 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn a_number_in_a_field_that_does_not_count_is_found() {
+        let flags = TcpFlags { rst: true, ..TcpFlags::default() };
+        let mut live =
+            Live::new("192.168.0.1:8080".parse().unwrap(), "192.0.2.1:9".parse().unwrap(), 0);
+        for (ack, told) in [(0, Ok(())), (5, Err("ack field 5, expected 0".to_owned()))] {
+            let bytes = sent(&Tcp { flags, ack: Some(ack), ..data(1, 0) });
+            let seen = Seen::parse(0, &bytes).unwrap().unwrap();
+            let wanted = Tcp { flags, ack: None, ..data(1, 0) };
+            let settings = Settings::default();
+            assert_eq!(check(&settings, &IpInfo::default(), &wanted, &seen, &mut live), told);
+        }
+    }
+
+    #[test]
     fn bits_without_a_meaning_are_found() {
         let tcp = data(1, 0);
         let mut live =
