@@ -64,6 +64,23 @@ pub enum CongestionControl {
     Reno,
 }
 
+impl CongestionControl {
+    /// All of them, in the order in which a list shows them.
+    pub const ALL: &[CongestionControl] = &[CongestionControl::Reno];
+
+    /// Linux's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            CongestionControl::Reno => "reno",
+        }
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<CongestionControl> {
+        CongestionControl::ALL.iter().copied().find(|control| control.name() == name)
+    }
+}
+
 macro_rules! config {
     ($( $(#[doc = $doc:expr])* $field:ident : $type:ty = $default:expr, $name:literal, $unit:literal, $source:literal; )*) => {
         /// The numbers of one stack.
@@ -453,20 +470,18 @@ impl Value for (u16, u16) {
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
         match text.trim() {
-            "reno" => Ok(CongestionControl::Reno),
             other @ ("cubic" | "bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
                 name,
                 value: other.to_owned(),
                 expected: "there is: reno",
             }),
-            other => Err(invalid(name, other, "the name of a congestion control: reno")),
+            other => CongestionControl::from_name(other)
+                .ok_or_else(|| invalid(name, other, "the name of a congestion control: reno")),
         }
     }
 
     fn show(&self, _: &'static str) -> String {
-        match self {
-            CongestionControl::Reno => "reno".to_owned(),
-        }
+        self.name().to_owned()
     }
 }
 

@@ -34,7 +34,7 @@ impl Controller for Reno {
 
     // Implements: RFC5681 s3.1d, RFC5681 s3.1e, RFC5681 s3.1f
     fn on_ack(&mut self, sample: &AckSample) {
-        if !sample.window_limited {
+        if !sample.may_grow {
             return;
         }
         let mut acked = sample.acked_bytes;
@@ -68,11 +68,11 @@ impl Controller for Reno {
 
     // Implements: RFC5681 s4.1
     fn on_idle(&mut self, idle: &IdleSample) {
-        if idle.idle <= idle.rto {
+        let Some(restart_window) = idle.restart_window.filter(|_| idle.idle > idle.rto) else {
             return;
-        }
+        };
         // RFC 2861 as Linux does it: halve for each RTO of silence, not below the restart window.
-        let restart = idle.initial_window.min(self.window);
+        let restart = restart_window.min(self.window);
         self.threshold = self.threshold.max(self.window / 4 * 3);
         let mut left = idle.idle;
         while left > idle.rto && self.window > restart {
@@ -94,19 +94,13 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
+    use crate::congestion::samples::sample;
     use crate::instant::Instant;
 
     const MSS: u32 = 1000;
 
     fn ack(reno: &mut Reno, acked_bytes: u64) {
-        reno.on_ack(&AckSample {
-            now: Instant::ZERO,
-            acked_bytes,
-            in_flight_bytes: 0,
-            rtt: None,
-            mss: MSS,
-            window_limited: true,
-        });
+        reno.on_ack(&AckSample { acked_bytes, ..sample() });
     }
 
     fn congestion(reno: &mut Reno, kind: CongestionKind, in_flight_bytes: u64) {
@@ -162,14 +156,7 @@ mod tests {
     #[test]
     fn an_application_that_does_not_fill_the_window_does_not_grow_it() {
         let mut reno = Reno::new(10_000, MSS);
-        reno.on_ack(&AckSample {
-            now: Instant::ZERO,
-            acked_bytes: 5000,
-            in_flight_bytes: 0,
-            rtt: None,
-            mss: MSS,
-            window_limited: false,
-        });
+        reno.on_ack(&AckSample { acked_bytes: 5000, may_grow: false, ..sample() });
         assert_eq!(reno.window(), 10_000);
     }
 
@@ -179,9 +166,11 @@ mod tests {
         for (idle_ms, expected) in [(300, 80_000), (301, 40_000), (700, 20_000), (60_000, 10_000)] {
             let mut reno = Reno::new(80_000, MSS);
             reno.on_idle(&IdleSample {
+                now: Instant::ZERO,
                 idle: Duration::from_millis(idle_ms),
                 rto: Duration::from_millis(300),
-                initial_window: 10_000,
+                restart_window: Some(10_000),
+                app_limited: true,
             });
             assert_eq!(reno.window(), expected, "{idle_ms} ms");
         }
