@@ -4,18 +4,23 @@
 //! says how much. What was lost and what to resend is `recovery`'s. Everything is in bytes of
 //! payload; a window is never below one segment.
 
+mod cubic;
+mod hystart;
 pub(crate) mod rate;
 pub(crate) mod rate_sample;
 mod reno;
 pub(crate) mod usage;
+mod window;
 
 use core::fmt;
 use core::time::Duration;
 
+pub use cubic::Cubic;
+pub use hystart::HyStart;
 pub use rate_sample::RateSample;
 pub use reno::Reno;
 
-use crate::config::CongestionControl;
+use crate::config::{Config, CongestionControl};
 use crate::instant::Instant;
 
 /// A congestion controller of one connection.
@@ -90,6 +95,7 @@ pub struct AckSample {
     pub(crate) mss: u32,
     pub(crate) window_limited: bool,
     pub(crate) may_grow: bool,
+    pub(crate) paced: bool,
     pub(crate) phase: RecoveryPhase,
     pub(crate) acked_to: u64,
     pub(crate) sent_to: u64,
@@ -145,6 +151,10 @@ impl AckSample {
     /// Whether the window may grow by it: it was used, and the stack is not reducing it.
     pub fn may_grow(&self) -> bool {
         self.may_grow
+    }
+    /// Whether segments leave spread over the round trip.
+    pub fn is_paced(&self) -> bool {
+        self.paced
     }
     /// Where loss recovery stands after it.
     pub fn phase(&self) -> RecoveryPhase {
@@ -261,27 +271,58 @@ impl IdleSample {
     }
 }
 
-/// The controller of a connection: a built-in one without indirection.
+/// What a controller begins with: the initial window, or what another one had when this one takes
+/// over.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Start {
+    pub(crate) window: u64,
+    pub(crate) slow_start_threshold: u64,
+    pub(crate) mss: u32,
+}
+
+impl Start {
+    /// The congestion window, in bytes.
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+    /// The slow-start threshold, in bytes; `u64::MAX` before the first congestion.
+    pub fn slow_start_threshold(&self) -> u64 {
+        self.slow_start_threshold
+    }
+    /// The sender's segment size, in bytes.
+    pub fn mss(&self) -> u32 {
+        self.mss
+    }
+}
+
+/// The controller of a connection.
 #[derive(Debug)]
 pub(crate) enum Congestion {
+    Cubic(Box<Cubic>),
     Reno(Reno),
 }
 
 impl Congestion {
-    pub(crate) fn new(choice: CongestionControl, initial_window: u64, mss: u32) -> Congestion {
+    pub(crate) fn new(choice: CongestionControl, config: &Config, start: &Start) -> Congestion {
         match choice {
-            CongestionControl::Reno => Congestion::Reno(Reno::new(initial_window, mss)),
+            CongestionControl::Cubic => {
+                Congestion::Cubic(Box::new(Cubic::new(start, config.hystart)))
+            }
+            CongestionControl::Reno => Congestion::Reno(Reno::new(start)),
         }
     }
 
     pub(crate) fn controller(&self) -> &dyn Controller {
         match self {
+            Congestion::Cubic(cubic) => cubic.as_ref(),
             Congestion::Reno(reno) => reno,
         }
     }
 
     pub(crate) fn controller_mut(&mut self) -> &mut dyn Controller {
         match self {
+            Congestion::Cubic(cubic) => cubic.as_mut(),
             Congestion::Reno(reno) => reno,
         }
     }
@@ -296,6 +337,11 @@ pub(crate) fn initial_window(segments: u32, mss: u32) -> u64 {
 #[cfg(test)]
 pub(crate) mod samples {
     use super::*;
+
+    /// Slow start from `window` bytes in segments of 1000.
+    pub(crate) fn start(window: u64) -> Start {
+        Start { window, slow_start_threshold: u64::MAX, mss: 1000 }
+    }
 
     /// An acknowledgment in the open phase that lets the window grow, of nothing yet.
     pub(crate) fn sample() -> AckSample {
@@ -312,6 +358,7 @@ pub(crate) mod samples {
             mss: 1000,
             window_limited: true,
             may_grow: true,
+            paced: false,
             phase: RecoveryPhase::Open,
             acked_to: 0,
             sent_to: 0,

@@ -169,6 +169,7 @@ impl Connection {
                 mss,
                 window_limited,
                 may_grow: window_limited && !reducing,
+                paced: controller.pacing_rate().is_some(),
                 phase,
                 acked_to: self.send.acked_to(),
                 sent_to: self.send.sent_to(),

@@ -74,6 +74,8 @@ pub(super) fn short_name(name: &str) -> String {
 ///
 /// Why it cannot be: not known, or a value that is not built.
 pub(super) fn set(config: &mut Config, name: &str, value: &str) -> Result<Settled, String> {
+    // A parameter of Linux's module tcp_cubic.
+    let name = if name == "hystart_detect" { "towpath.hystart" } else { name };
     match config.set_by_name(name, value) {
         Ok(()) => return Ok(Settled::Set),
         Err(ConfigError::Unknown(_)) => {}
