@@ -15,6 +15,8 @@ use crate::instant::Instant;
 const C_1024: u128 = 410;
 /// Section 4.1 and 4.6: beta is 0.7, as a fraction of 1024.
 const BETA_1024: u64 = 717;
+/// RFC 8511 section 3.1 suggests 0.85 where a mark is answered.
+const ABE_BETA_1024: u64 = 870;
 /// Section 4.3: how many windows must be acknowledged for the Reno-like window to grow by a segment
 /// is 1 / alpha, (1 + beta) / (3 (1 - beta)), in eighths.
 const RENO_COST_EIGHTHS: u64 = 8 * (1024 + BETA_1024) / 3 / (1024 - BETA_1024);
@@ -33,6 +35,7 @@ pub struct Cubic {
     /// The curve before the last reduction, for the case that it was none.
     prior_curve: Curve,
     detector: Detector,
+    alternative_backoff: bool,
 }
 
 /// The growth since the last congestion.
@@ -63,6 +66,7 @@ impl Cubic {
             curve: Curve::default(),
             prior_curve: Curve::default(),
             detector: Detector::new(hystart),
+            alternative_backoff: start.alternative_backoff,
         }
     }
 
@@ -91,7 +95,7 @@ impl Cubic {
     }
 
     // Implements: RFC9438 s4.7, RFC9438 s4.6a
-    fn reduce(&mut self, first: bool) {
+    fn reduce(&mut self, beta: u64) {
         let segments = self.window.segments();
         self.prior_curve = self.curve.clone();
         self.curve.w_max = if segments < self.curve.w_max {
@@ -100,8 +104,8 @@ impl Cubic {
             segments
         };
         self.curve.epoch = None;
-        let threshold = segments * BETA_1024 / 1024;
-        self.window.reduce_to(threshold * self.window.mss(), first);
+        let threshold = segments * beta / 1024;
+        self.window.reduce_to(threshold * self.window.mss(), true);
     }
 }
 
@@ -218,9 +222,12 @@ impl Controller for Cubic {
     // Implements: RFC9438 s4.6a, RFC9438 s4.8
     fn on_congestion(&mut self, event: &CongestionEvent) {
         match event.kind {
-            CongestionKind::Loss => self.reduce(true),
+            CongestionKind::Loss => self.reduce(BETA_1024),
+            CongestionKind::Ecn => {
+                self.reduce(if self.alternative_backoff { ABE_BETA_1024 } else { BETA_1024 });
+            }
             CongestionKind::Timeout => {
-                self.reduce(true);
+                self.reduce(BETA_1024);
                 self.window.collapse();
                 // The next epoch begins without a plateau.
                 self.curve = Curve::default();
@@ -471,6 +478,22 @@ mod tests {
             ack(&mut cubic, Instant::from_millis(11), 1000);
         }
         assert_eq!(cubic.window(), 50_000);
+    }
+
+    // Shows: RFC8511 s3
+    #[test]
+    fn a_mark_leaves_seven_tenths_and_0_85_with_abe() {
+        for (alternative_backoff, expected) in [(false, 70_000), (true, 84_000)] {
+            let start = Start { alternative_backoff, ..start(100_000) };
+            let mut cubic = Cubic::new(&start, HyStart::Off);
+            cubic.on_congestion(&CongestionEvent {
+                now: Instant::ZERO,
+                kind: CongestionKind::Ecn,
+                in_flight_bytes: 0,
+                mss: MSS,
+            });
+            assert_eq!(cubic.window(), expected);
+        }
     }
 
     // Shows: RFC9438 s4.6c, RFC9438 s5.8
