@@ -445,6 +445,25 @@ mod tests {
         assert_eq!(cubic.curve.epoch.map(|e| e.k), before.curve.epoch.map(|e| e.k));
     }
 
+    // Shows: RFC9406 s4.2g
+    #[test]
+    fn a_loss_in_conservative_slow_start_ends_slow_start_as_any_loss_does() {
+        let mut cubic = Cubic::new(&start(40_000), HyStart::PlusPlus);
+        for index in 1..=20u64 {
+            cubic.on_ack(&AckSample {
+                acked_bytes: 1000,
+                acked_to: 1000 * index,
+                sent_to: if index < 10 { 10_000 } else { 90_000 },
+                rtt: Some(Duration::from_millis(if index < 10 { 40 } else { 60 })),
+                ..sample()
+            });
+        }
+        // Sixteen whole segments and, from the eighth late round trip on, four quarters.
+        assert_eq!(cubic.window(), 57_000);
+        loss(&mut cubic);
+        assert_eq!((cubic.window(), cubic.slow_start_threshold()), (39_000, 39_000));
+    }
+
     // Shows: RFC9438 s4.10b
     #[test]
     fn slow_start_left_by_delay_goes_on_without_a_plateau() {

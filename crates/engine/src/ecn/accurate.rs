@@ -190,6 +190,10 @@ impl Accurate {
         if !std::mem::replace(&mut self.told.is_counter, true) || !echo.progress {
             return 0;
         }
+        if self.failures.bits_received {
+            // Nothing that we send can be marked, so what comes is no mark.
+            return 0;
+        }
         let marked_bytes = self.take_option(echo);
         self.average(echo.delivered_segments);
         let segments = echo.delivered_segments;
