@@ -45,3 +45,30 @@ fn every_beginning_of_a_script_is_judged_without_a_panic() {
         }
     }
 }
+
+/// Exit code and standard output of the runner for these words.
+fn told(words: &[&std::path::Path]) -> (Option<i32>, String) {
+    let runner = std::process::Command::new(env!("CARGO_BIN_EXE_towpath-drill"))
+        .arg("--json")
+        .args(words)
+        .output()
+        .unwrap();
+    (runner.status.code(), String::from_utf8(runner.stdout).unwrap())
+}
+
+#[test]
+fn what_is_no_script_is_said_and_the_others_run() {
+    let folder = std::env::temp_dir().join(format!("towpath-drill-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("empty")).unwrap();
+    assert_eq!(told(&[&folder.join("empty")]), (Some(2), "[]\n".to_owned()));
+    assert_eq!(told(&[&folder.join("missing")]), (Some(2), String::new()));
+    std::fs::write(folder.join("good.pkt"), PLAIN).unwrap();
+    assert_eq!(told(&[&folder]).0, Some(0));
+    std::fs::create_dir_all(folder.join("folder.pkt")).unwrap();
+    std::fs::write(folder.join("wrong.pkt"), b"0 \xff").unwrap();
+    let (code, json) = told(&[&folder]);
+    assert_eq!(code, Some(1));
+    assert_eq!(json.matches("\"verdict\": \"pass\"").count(), 1, "{json}");
+    assert_eq!(json.matches("line 1: cannot be parsed").count(), 1, "{json}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -215,3 +215,41 @@ fn the_device_s_mtu_can_be_changed() {
     let told = crate::verdict(&format!("{mtu}{PLAIN}"), "").reason();
     assert!(told.contains("options <mss 8960>"), "{told}");
 }
+
+#[test]
+fn an_ack_without_a_number_is_that_of_the_syn() {
+    // As the language counts: 0 is the stack's SYN, which is acknowledged; text with so old a number
+    // is answered and not taken.
+    fails(PLAIN, "  +0 < . 1:1001(1000) win 32792\n  +0 > . 1:1(0) ack 1001", "ack 1, expected");
+    passes(PLAIN, "  +0 < . 1:1001(1000) win 32792\n  +0 > . 1:1(0) ack 1");
+}
+
+#[test]
+fn every_type_of_icmp_can_be_sent_by_name_or_number() {
+    for message in [
+        "unreachable code_255",
+        "type_255 code_0",
+        "type_3",
+        "timestamp_request",
+        "address_mask_reply",
+        "information_reply",
+    ] {
+        passes(PLAIN, &format!("  +0 < icmp {message}"));
+    }
+    fails(PLAIN, "  +0 < icmp type_256", "no ICMP type type_256");
+    fails(PLAIN, "  +0 < icmp no_such_type", "no ICMP type no_such_type");
+    fails(PLAIN, "  +0 < icmp unreachable no_such_code", "no ICMP code no_such_code");
+}
+
+#[test]
+fn an_int_of_all_ones_is_minus_one() {
+    for value in ["0xffffffff", "4294967295", "-1"] {
+        passes(
+            PLAIN,
+            &format!(
+                "  +0 setsockopt(4, SOL_TCP, TCP_NOTSENT_LOWAT, [{value}], 4) = 0\n
+  +0 getsockopt(4, SOL_TCP, TCP_NOTSENT_LOWAT, [0xffffffff], [4]) = 0"
+            ),
+        );
+    }
+}

@@ -242,8 +242,9 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call) -> Attempt {
                 _ => number(context, kind, &options, id),
             };
             let found = found.ok_or_else(|| Stop::unsupported(text.clone()))?;
+            // An int has no more than 32 bits: 0xffffffff is -1.
             let wanted = integer(expected)?;
-            if found != wanted {
+            if (found ^ wanted) & 0xffff_ffff != 0 {
                 return differs(found.to_string(), wanted.to_string());
             }
         }
