@@ -96,7 +96,9 @@ impl Connection {
         // Congestion.
         self.tell_congestion(now, context, acked_bytes, sample, &outcome);
         if advanced {
-            self.grow_send_buffer(context.config);
+            if self.user.wants_room {
+                self.grow_send_buffer(context.config);
+            }
             self.check_room(context.config);
             // Timers.
             self.restart_retransmission(now);

@@ -47,6 +47,8 @@ pub(super) struct Socket {
     /// TCP_INQ: what is left to read is told with each recvmsg.
     pub(super) tells_unread: bool,
     pub(super) errors: ErrorQueue,
+    /// There is room again since a write was refused.
+    pub(super) has_room: bool,
 }
 
 /// What the engine has for a socket.
@@ -67,6 +69,7 @@ impl Socket {
             options: SocketOptions::default(),
             tells_unread: false,
             errors: ErrorQueue::default(),
+            has_room: true,
         }
     }
 }

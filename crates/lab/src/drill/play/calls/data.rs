@@ -257,6 +257,10 @@ pub(super) fn send_bytes(
     };
     let Kind::Connection(id) = socket.kind else { return Ok(error("EPIPE")) };
     let blocking = !socket.nonblocking && flags & MSG_DONTWAIT == 0;
+    // Who waits for room goes on when the engine says so, not as soon as there is any.
+    if blocking && progress.begun && !socket.has_room {
+        return Ok(Outcome::Blocks);
+    }
     loop {
         let left = len - progress.bytes.min(len);
         match context.endpoint.reserve_send(id, left) {
@@ -284,7 +288,12 @@ pub(super) fn send_bytes(
                     return Ok(count(progress.bytes));
                 }
             }
-            Err(SocketError::WouldBlock) if blocking => return Ok(Outcome::Blocks),
+            Err(SocketError::WouldBlock) if blocking => {
+                if let Ok(socket) = socket_mut(context.files, fd) {
+                    socket.has_room = false;
+                }
+                return Ok(Outcome::Blocks);
+            }
             Err(_) if progress.bytes > 0 => return Ok(count(progress.bytes)),
             Err(why) => return Ok(error(errno(why))),
         }

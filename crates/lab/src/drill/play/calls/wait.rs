@@ -199,6 +199,13 @@ pub(super) fn epoll_wait(
 
 /// An event of the engine is news for those who asked for edges.
 pub(in crate::drill::play) fn on_event(files: &mut Files, event: Event) {
+    if let Event::Ready(id, readiness) = event
+        && readiness.contains(Readiness::WRITABLE)
+    {
+        for (_, socket) in files.sockets_mut().filter(|(_, s)| s.kind == Kind::Connection(id)) {
+            socket.has_room = true;
+        }
+    }
     let concerns = |kind: Kind| match event {
         Event::Ready(id, _) => kind == Kind::Connection(id),
         Event::Incoming(id) => kind == Kind::Listening(id),
