@@ -5,23 +5,11 @@
 
 use core::time::Duration;
 
+use crate::config::EcnForm;
+use crate::congestion::RecoveryPhase;
 use crate::connection::chronograph::Chronograph;
 use crate::connection::state::StateName;
 use crate::instant::Instant;
-
-/// Where loss recovery stands, in Linux's words (`tcpi_ca_state`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CongestionState {
-    /// Nothing is known to be missing.
-    Open = 0,
-    /// Something arrived beyond a hole: lost or late.
-    Disorder = 1,
-    /// Fast recovery.
-    Recovery = 3,
-    /// After a retransmission time-out.
-    Loss = 4,
-}
 
 /// A connection's numbers at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +17,8 @@ pub enum CongestionState {
 pub struct TcpInfo {
     /// The state of RFC 9293.
     pub state: StateName,
-    /// Where loss recovery stands.
-    pub congestion_state: CongestionState,
+    /// Where loss recovery stands (`tcpi_ca_state`).
+    pub phase: RecoveryPhase,
     /// Whether timestamps are on.
     pub timestamps: bool,
     /// Whether SACK is on.
@@ -93,6 +81,28 @@ pub struct TcpInfo {
     pub retrans_segments: u64,
     /// Segments that the peer has, as it told, the SYN among them (`tcpi_delivered`).
     pub delivered_segments: u64,
+    /// Bytes taken for lost, in all.
+    pub lost_bytes_total: u64,
+    /// How fast the path delivers, in bytes per second, once measured.
+    pub delivery_rate: Option<u64>,
+    /// Whether the application, not the path, sets that rate at present.
+    pub delivery_rate_app_limited: bool,
+    /// How fast the congestion control sends, in bytes per second, if it says.
+    pub pacing_rate: Option<u64>,
+    /// Which form of ECN was agreed on.
+    pub ecn: EcnForm,
+    /// Whether something arrived that the network could have marked (`TCPI_OPT_ECN_SEEN`).
+    pub ecn_seen: bool,
+    /// Segments that were delivered with a mark, as the peer told (`tcpi_delivered_ce`).
+    pub delivered_ce: u32,
+    /// Marked segments that arrived; with accurate ECN (`tcpi_received_ce`).
+    pub received_ce: u32,
+    /// Bytes that the peer says arrived with ECT(1), ECT(0) and CE; with accurate ECN
+    /// (`tcpi_delivered_e1_bytes` and its like).
+    pub delivered_ecn_bytes: [u32; 3],
+    /// Bytes that arrived with ECT(1), ECT(0) and CE; with accurate ECN
+    /// (`tcpi_received_e1_bytes` and its like).
+    pub received_ecn_bytes: [u32; 3],
     /// Bytes written and not sent.
     pub notsent_bytes: u64,
     /// Bytes that arrived and were not read.

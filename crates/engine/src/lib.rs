@@ -10,6 +10,7 @@ mod config;
 pub mod congestion;
 mod connection;
 mod counters;
+mod ecn;
 mod endpoint;
 mod error;
 mod event;
@@ -30,9 +31,10 @@ mod wheel;
 
 pub use chunks::Chunks;
 pub use config::{
-    BufferSizes, Config, ConfigError, CongestionControl, MemoryLimits, PortSet, Setting,
-    SynCookies, TimeWaitReuse,
+    BufferSizes, Config, ConfigError, CongestionControl, EcnForm, EcnUse, MemoryLimits, PortSet,
+    Setting, SynCookies, TimeWaitReuse,
 };
+pub use congestion::RecoveryPhase;
 pub use connection::adjust::QuickAck;
 pub use connection::chronograph::Chronograph;
 pub use connection::icmp::{IcmpError, IcmpErrorKind};
@@ -44,7 +46,7 @@ pub use endpoint::{Arrival, ArrivalSource, Census, ConnectRequest, Endpoint, Lis
 pub use error::{CloseReason, SocketError};
 pub use event::{ConnectionId, Event, ListenerId, Readiness};
 pub use garbage::Garbage;
-pub use info::{CongestionState, TcpInfo};
+pub use info::TcpInfo;
 pub use instant::Instant;
 pub use output::{Output, Transmit, TransmitBody};
 pub use secrets::Secrets;

@@ -4,9 +4,9 @@ use core::time::Duration;
 
 use super::Connection;
 use super::chronograph::{Activity, Chronograph};
-use crate::info::{CongestionState, TcpInfo};
+use crate::ecn::accurate::Accurate;
+use crate::info::TcpInfo;
 use crate::instant::Instant;
-use crate::recovery::Phase;
 
 /// The counts of one connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,16 +78,11 @@ impl Connection {
         let mss = self.send.mss();
         let segments = flight.count_segments(mss.effective());
         let window_scaling = self.recv.is_scaled();
-        let congestion_state = match self.recovery.phase() {
-            Phase::Fast { .. } => CongestionState::Recovery,
-            Phase::Timeout { .. } => CongestionState::Loss,
-            Phase::Open if self.recovery.is_disordered() => CongestionState::Disorder,
-            Phase::Open => CongestionState::Open,
-        };
         let traffic = &self.traffic;
+        let accurate = self.ecn.accurate();
         TcpInfo {
             state: self.state.name(),
-            congestion_state,
+            phase: self.recovery.phase_name(),
             timestamps: self.timestamps.is_some(),
             sack: self.sack,
             window_scaling,
@@ -119,6 +114,16 @@ impl Connection {
             lost_segments: segments.lost,
             retrans_segments: segments.resent,
             delivered_segments: self.recovery.delivered(),
+            lost_bytes_total: self.recovery.rate().lost(),
+            delivery_rate: self.recovery.rate().latest().map(|(rate, _)| rate),
+            delivery_rate_app_limited: self.recovery.rate().is_app_limited(),
+            pacing_rate: controller.pacing_rate(),
+            ecn: self.ecn.form(),
+            ecn_seen: self.ecn.is_seen(),
+            delivered_ce: self.ecn.delivered_ce(),
+            received_ce: accurate.map_or(0, Accurate::received_ce),
+            delivered_ecn_bytes: accurate.map_or([0; 3], Accurate::delivered_bytes),
+            received_ecn_bytes: accurate.map_or([0; 3], Accurate::received_bytes),
             notsent_bytes: self.send.unsent(),
             unread_bytes: self.recv.readable() as u64,
             retransmits: self.recovery.timeouts(),

@@ -2,8 +2,8 @@
 
 use crate::{PLAIN, fails, passes};
 
-const FILE: &str = "  +0 `rm -f /tmp/zeros ; dd bs=1000 count=3 if=/dev/zero of=/tmp/zeros`
-  +0 open(\"/tmp/zeros\", O_RDONLY) = 5
+const FILE: &str = "  +0 `rm -f zeros.bin ; dd bs=1000 count=3 if=/dev/zero of=zeros.bin`
+  +0 open(\"zeros.bin\", O_RDONLY) = 5
 ";
 
 #[test]
@@ -15,7 +15,6 @@ fn a_file_is_sent_from_an_offset_or_from_its_own_place_to_its_end() {
     let own = [send("NULL, 1000) = 1000"), packet.to_owned(), send("NULL, 5000) = 2000")];
     passes(PLAIN, &format!("{FILE}{}{}", own.concat(), send("NULL, 1) = 0")));
     fails(PLAIN, &format!("{FILE}{}", send("[0], 5000) = 5000")), "sendfile returns 3000");
-    passes(PLAIN, "  +0 open(\"/tmp/no-such-file\", O_RDONLY) = -1 ENOENT (none)");
     passes(PLAIN, &format!("{FILE}  +0 sendfile(4, 3, [0], 5) = -1 EINVAL (no file)"));
 }
 

@@ -35,6 +35,8 @@ const DEFAULTS: &[(&str, &str)] = &[
 
 /// The congestion control that the same file asks for.
 const DEFAULT_CONGESTION_CONTROL: &str = "cubic";
+/// Where Linux has the settings of CUBIC that no `sysctl` knows.
+const CUBIC_PARAMETERS: &str = "/sys/module/tcp_cubic/parameters/";
 
 /// What commands find on the host that they run on.
 pub(super) trait Machine {
@@ -90,7 +92,7 @@ impl Shell {
         match (name, rest) {
             ("defaults.sh" | "set_defaults.sh", []) => self.defaults(machine),
             ("sysctl" | "set_sysctls.py", _) => settings(part, first.len(), machine),
-            ("echo", _) if part.contains("/proc/sys/") => {
+            ("echo", _) if part.contains("/proc/sys/") || part.contains(CUBIC_PARAMETERS) => {
                 let (value, name) = part[first.len()..].split_once('>').ok_or_else(unknown)?;
                 settle(name.trim(), value.trim().trim_matches(['"', '\'']), machine)
             }
@@ -444,13 +446,13 @@ mod tests {
 
     #[test]
     fn files_are_made_of_zeros_and_go() {
-        let made = "rm -f /tmp/a /tmp/b\ndd bs=2 count=5 if=/dev/zero of=/tmp/a status=none";
-        let (result, machine) = run(&format!("{made}\ntouch /tmp/b ; truncate -s 7 /tmp/c"));
+        let made = "rm -f a.bin b.bin\ndd bs=2 count=5 if=/dev/zero of=a.bin status=none";
+        let (result, machine) = run(&format!("{made}\ntouch b.bin ; truncate -s 7 c.bin"));
         assert_eq!(result, Ok(()));
         let files: Vec<_> = machine.files.iter().map(|(path, len)| (path.as_str(), *len)).collect();
-        assert_eq!(files, [("/tmp/a", 10), ("/tmp/b", 0), ("/tmp/c", 7)]);
-        assert_eq!(run(&format!("{made} ; rm -f /tmp/a")).1.files.len(), 0);
-        assert!(matches!(run("dd if=/etc/passwd of=/tmp/a").0, Err(Stop::Unsupported(_))));
+        assert_eq!(files, [("a.bin", 10), ("b.bin", 0), ("c.bin", 7)]);
+        assert_eq!(run(&format!("{made} ; rm -f a.bin")).1.files.len(), 0);
+        assert!(matches!(run("dd if=/etc/passwd of=a.bin").0, Err(Stop::Unsupported(_))));
     }
 
     #[test]

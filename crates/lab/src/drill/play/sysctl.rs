@@ -36,8 +36,6 @@ const NEEDLESS: &[(&str, &[&str], &str)] = &[
     ("wmem_max", ANY, "what SO_SNDBUF may be is not bounded beside tcp_wmem"),
     ("optmem_max", ANY, "no memory is kept for ancillary data"),
     ("tcp_reordering", &["3"], "this is what recovery uses"),
-    ("tcp_ecn", &["0"], "ECN is not spoken"),
-    ("tcp_ecn_fallback", ANY, "ECN is not spoken"),
     ("tcp_notsent_lowat", &["4294967295"], "without a limit"),
     ("tcp_mtu_probing", &["0"], "paths are not probed"),
     ("tcp_base_mss", ANY, "paths are not probed"),
@@ -74,10 +72,14 @@ pub(super) fn short_name(name: &str) -> String {
 ///
 /// Why it cannot be: not known, or a value that is not built.
 pub(super) fn set(config: &mut Config, name: &str, value: &str) -> Result<Settled, String> {
-    match config.set_by_name(name, value) {
-        Ok(()) => return Ok(Settled::Set),
-        Err(ConfigError::Unknown(_)) => {}
-        Err(other) => return Err(other.to_string()),
+    // A parameter of Linux's module tcp_cubic, and what only Towpath has.
+    let own = if name == "hystart_detect" { "hystart" } else { name };
+    for name in [name.to_owned(), format!("towpath.{own}")] {
+        match config.set_by_name(&name, value) {
+            Ok(()) => return Ok(Settled::Set),
+            Err(ConfigError::Unknown(_)) => {}
+            Err(other) => return Err(other.to_string()),
+        }
     }
     let known = NEEDLESS.iter().find(|(known, ..)| *known == name);
     match known {
