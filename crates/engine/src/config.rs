@@ -11,6 +11,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 pub use self::limits::{MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
+use crate::congestion::HyStart;
 
 /// A setting that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -59,9 +60,29 @@ pub struct BufferSizes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum CongestionControl {
-    /// RFC 5681 with byte counting.
+    /// RFC 9438.
     #[default]
+    Cubic,
+    /// RFC 5681 with byte counting.
     Reno,
+}
+
+impl CongestionControl {
+    /// All of them, in the order in which a list shows them.
+    pub const ALL: &[CongestionControl] = &[CongestionControl::Cubic, CongestionControl::Reno];
+
+    /// Linux's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            CongestionControl::Cubic => "cubic",
+            CongestionControl::Reno => "reno",
+        }
+    }
+
+    /// The one of that name.
+    pub fn from_name(name: &str) -> Option<CongestionControl> {
+        CongestionControl::ALL.iter().copied().find(|control| control.name() == name)
+    }
 }
 
 macro_rules! config {
@@ -202,7 +223,10 @@ config! {
     /// How many unanswered keep-alive probes end the connection.
     tcp_keepalive_probes: u32 = 9, "tcp_keepalive_probes", "probes", "Linux";
     /// The congestion control of new connections.
-    tcp_congestion_control: CongestionControl = CongestionControl::Reno, "tcp_congestion_control", "name", "RFC 5681";
+    tcp_congestion_control: CongestionControl = CongestionControl::Cubic, "tcp_congestion_control", "name", "RFC 9438, Linux";
+    /// How CUBIC leaves slow start without a loss: 4 by HyStart++; as Linux's HyStart 1 by trains of
+    /// ACKs, 2 by delay, 3 by both; 0 not at all.
+    hystart: HyStart = HyStart::PlusPlus, "towpath.hystart", "0 to 4", "RFC 9406; Linux's tcp_cubic.hystart_detect is 3";
     /// Whether a pause longer than the RTO makes the congestion window smaller.
     tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
     /// Segments that a burst may have at any rate.
@@ -453,20 +477,41 @@ impl Value for (u16, u16) {
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
         match text.trim() {
-            "reno" => Ok(CongestionControl::Reno),
-            other @ ("cubic" | "bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
+            other @ ("bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
                 name,
                 value: other.to_owned(),
-                expected: "there is: reno",
+                expected: "there are: cubic, reno",
             }),
-            other => Err(invalid(name, other, "the name of a congestion control: reno")),
+            other => CongestionControl::from_name(other).ok_or_else(|| {
+                invalid(name, other, "the name of a congestion control: cubic, reno")
+            }),
         }
     }
 
     fn show(&self, _: &'static str) -> String {
-        match self {
-            CongestionControl::Reno => "reno".to_owned(),
+        self.name().to_owned()
+    }
+}
+
+impl Value for HyStart {
+    fn parse(name: &'static str, text: &str) -> Result<HyStart, ConfigError> {
+        match text.trim() {
+            "0" => Ok(HyStart::Off),
+            "1" => Ok(HyStart::Linux { train: true, delay: false }),
+            "2" => Ok(HyStart::Linux { train: false, delay: true }),
+            "3" => Ok(HyStart::Linux { train: true, delay: true }),
+            "4" => Ok(HyStart::PlusPlus),
+            other => Err(invalid(name, other, "0 to 4")),
         }
+    }
+
+    fn show(&self, _: &'static str) -> String {
+        let number = match self {
+            HyStart::Off => 0,
+            HyStart::Linux { train, delay } => u8::from(*train) + 2 * u8::from(*delay),
+            HyStart::PlusPlus => 4,
+        };
+        number.to_string()
     }
 }
 

@@ -5,23 +5,10 @@
 
 use core::time::Duration;
 
+use crate::congestion::RecoveryPhase;
 use crate::connection::chronograph::Chronograph;
 use crate::connection::state::StateName;
 use crate::instant::Instant;
-
-/// Where loss recovery stands, in Linux's words (`tcpi_ca_state`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CongestionState {
-    /// Nothing is known to be missing.
-    Open = 0,
-    /// Something arrived beyond a hole: lost or late.
-    Disorder = 1,
-    /// Fast recovery.
-    Recovery = 3,
-    /// After a retransmission time-out.
-    Loss = 4,
-}
 
 /// A connection's numbers at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +16,8 @@ pub enum CongestionState {
 pub struct TcpInfo {
     /// The state of RFC 9293.
     pub state: StateName,
-    /// Where loss recovery stands.
-    pub congestion_state: CongestionState,
+    /// Where loss recovery stands (`tcpi_ca_state`).
+    pub phase: RecoveryPhase,
     /// Whether timestamps are on.
     pub timestamps: bool,
     /// Whether SACK is on.
@@ -93,6 +80,14 @@ pub struct TcpInfo {
     pub retrans_segments: u64,
     /// Segments that the peer has, as it told, the SYN among them (`tcpi_delivered`).
     pub delivered_segments: u64,
+    /// Bytes taken for lost, in all.
+    pub lost_bytes_total: u64,
+    /// How fast the path delivers, in bytes per second, once measured.
+    pub delivery_rate: Option<u64>,
+    /// Whether the application, not the path, sets that rate at present.
+    pub delivery_rate_app_limited: bool,
+    /// How fast the congestion control sends, in bytes per second, if it says.
+    pub pacing_rate: Option<u64>,
     /// Bytes written and not sent.
     pub notsent_bytes: u64,
     /// Bytes that arrived and were not read.

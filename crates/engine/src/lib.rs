@@ -33,6 +33,7 @@ pub use config::{
     BufferSizes, Config, ConfigError, CongestionControl, MemoryLimits, PortSet, Setting,
     SynCookies, TimeWaitReuse,
 };
+pub use congestion::RecoveryPhase;
 pub use connection::adjust::QuickAck;
 pub use connection::chronograph::Chronograph;
 pub use connection::icmp::{IcmpError, IcmpErrorKind};
@@ -44,7 +45,7 @@ pub use endpoint::{Arrival, ArrivalSource, Census, ConnectRequest, Endpoint, Lis
 pub use error::{CloseReason, SocketError};
 pub use event::{ConnectionId, Event, ListenerId, Readiness};
 pub use garbage::Garbage;
-pub use info::{CongestionState, TcpInfo};
+pub use info::TcpInfo;
 pub use instant::Instant;
 pub use output::{Output, Transmit, TransmitBody};
 pub use secrets::Secrets;

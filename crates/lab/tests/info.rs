@@ -3,7 +3,7 @@
 mod support;
 
 use support::{accept_after, accepted, ms, secs};
-use towpath_engine::{Config, CongestionState, TcpInfo};
+use towpath_engine::{Config, RecoveryPhase, TcpInfo};
 use towpath_lab::segment::{ack, data, syn};
 use towpath_lab::single::{Setup, Single, for_each_server};
 
@@ -18,7 +18,7 @@ fn a_new_connection_shows_what_was_agreed() {
     assert_eq!((info.rtt, info.rttvar), (Some(ms(100)), Some(ms(50))));
     assert_eq!((info.rto, info.backoff), (ms(300), 0));
     assert_eq!((info.snd_cwnd_segments, info.snd_ssthresh_bytes), (10, u64::MAX));
-    assert_eq!(info.congestion_state, CongestionState::Open);
+    assert_eq!(info.phase, RecoveryPhase::Open);
     assert_eq!((info.segs_in, info.data_segs_in, info.delivered_segments), (2, 0, 1));
     assert_eq!((info.rcv_ssthresh, info.rcv_space), (65_160, 14_600));
     assert_eq!(info.chronograph.busy_time(single.now()), ms(0));
@@ -44,18 +44,18 @@ fn segments_are_counted_by_what_became_of_them() {
         single.inject(ack(1, 1).sack(&[(1001, 2001)]));
         let info = single.info(id);
         assert_eq!(counts(&info), [5, 1, 0, 0, 2]);
-        assert_eq!(info.congestion_state, CongestionState::Disorder);
+        assert_eq!(info.phase, RecoveryPhase::Disorder);
         single.inject(ack(1, 1).sack(&[(1001, 5001)]));
         single.expect(data(1, 1000, 1));
         let info = single.info(id);
         assert_eq!(counts(&info), [5, 4, 1, 1, 5]);
-        assert_eq!(info.congestion_state, CongestionState::Recovery);
+        assert_eq!(info.phase, RecoveryPhase::Recovery);
         assert_eq!((info.total_retrans, info.bytes_retrans, info.bytes_sent), (1, 1000, 6000));
         single.inject(ack(1, 5001).sack(&[(1, 1001)]));
         let info = single.info(id);
         assert_eq!(counts(&info), [0, 0, 0, 0, 6]);
         assert_eq!((info.dsack_dups, info.bytes_acked), (1, 5000));
-        assert_eq!(info.congestion_state, CongestionState::Open);
+        assert_eq!(info.phase, RecoveryPhase::Open);
     });
 }
 
@@ -68,7 +68,7 @@ fn time_outs_are_counted_in_runs_with_their_time() {
         let info = single.info(id);
         assert_eq!((info.total_rto, info.total_rto_recoveries), (2, 1));
         assert_eq!((info.retransmits, info.backoff), (2, 2));
-        assert_eq!(info.congestion_state, CongestionState::Loss);
+        assert_eq!(info.phase, RecoveryPhase::Loss);
         let took = info.total_rto_time(single.now());
         assert!(took.abs_diff(ms(500)) <= ms(1), "{took:?}");
         single.inject(ack(1, 101));

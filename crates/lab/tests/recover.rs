@@ -4,11 +4,18 @@
 mod support;
 
 use support::{accept_after, accept_from, accepted, many_in_flight, ms, secs};
-use towpath_engine::{CloseReason, Config, ConnectionId, SocketError, StateName};
+use towpath_engine::{
+    CloseReason, Config, CongestionControl, ConnectionId, SocketError, StateName,
+};
 use towpath_lab::segment::{ack, data, fin, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_server};
 
 /// Sends `count` full segments that are all in flight.
+/// Where the numbers of congestion avoidance show.
+fn reno() -> Config {
+    Config::default().tcp_congestion_control(CongestionControl::Reno)
+}
+
 fn flight(single: &mut Single, id: ConnectionId, count: u32) {
     single.write(id, count as usize * 1000);
     for segment in 0..count {
@@ -154,7 +161,7 @@ fn the_first_flight_has_ten_segments() {
 // Shows: 9293 MUST-19, RFC2525 2.2, RFC2525 2.14
 #[test]
 fn after_a_time_out_one_segment_is_sent_and_the_threshold_is_half_the_flight() {
-    for_each_server(&Config::default(), |single| {
+    for_each_server(&reno(), |single| {
         let id = accepted(single);
         flight(single, id, 10);
         single.expect_after(ms(200), data(1, 1000, 1));
@@ -175,7 +182,7 @@ fn after_a_time_out_one_segment_is_sent_and_the_threshold_is_half_the_flight() {
 // Shows: RFC5681 s3.2.2, RFC5681 s3.2.3, RFC5681 s2, RFC5681 s3.2.6, RFC5681 s3.2.1, RFC2525 2.8
 #[test]
 fn three_duplicate_acks_resend_the_first_segment_without_waiting() {
-    for_each_server(&Config::default(), |single| {
+    for_each_server(&reno(), |single| {
         let id = accepted(single);
         flight(single, id, 10);
         single.inject(ack(1, 1));
@@ -304,7 +311,7 @@ fn sack_flight(single: &mut Single) -> ConnectionId {
 // Shows: RFC6675 s5b, RFC6675 s4a, RFC6675 s4c, RFC6675 s5c
 #[test]
 fn with_sack_only_what_is_missing_is_sent_again() {
-    for_each_server(&Config::default(), |single| {
+    for_each_server(&reno(), |single| {
         let id = sack_flight(single);
         // The first and the fourth are lost.
         single.inject(ack(1, 1).sack(&[(1001, 2001)]));
@@ -477,7 +484,7 @@ fn dividing_acks_does_not_grow_the_window_faster() {
 // Shows: RFC5681 s3.1e, 9293 MUST-19, RFC2525 2.6
 #[test]
 fn in_congestion_avoidance_the_window_grows_by_a_segment_in_a_round_trip() {
-    for_each_server(&Config::default(), |single| {
+    for_each_server(&reno(), |single| {
         let id = accepted(single);
         flight(single, id, 10);
         single.expect_after(ms(200), data(1, 1000, 1));
@@ -527,7 +534,7 @@ fn after_a_long_silence_the_window_is_no_larger_than_the_first() {
 // Shows: RFC5681 s3.2.2
 #[test]
 fn limited_transmit_does_not_raise_the_threshold() {
-    for_each_server(&Config::default(), |single| {
+    for_each_server(&reno(), |single| {
         let id = accepted(single);
         single.write(id, 16_000);
         assert_eq!(single.take_segments().len(), 10);

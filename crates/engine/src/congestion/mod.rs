@@ -4,24 +4,34 @@
 //! says how much. What was lost and what to resend is `recovery`'s. Everything is in bytes of
 //! payload; a window is never below one segment.
 
+mod cubic;
+mod hystart;
 pub(crate) mod rate;
+pub(crate) mod rate_sample;
 mod reno;
 pub(crate) mod usage;
+mod window;
 
 use core::fmt;
 use core::time::Duration;
 
+pub use cubic::Cubic;
+pub use hystart::HyStart;
+pub use rate_sample::RateSample;
 pub use reno::Reno;
 
-use crate::config::CongestionControl;
+use crate::config::{Config, CongestionControl};
 use crate::instant::Instant;
 
 /// A congestion controller of one connection.
 ///
-/// Only [`window`](Controller::window), [`on_ack`](Controller::on_ack) and
-/// [`on_congestion`](Controller::on_congestion) must be written. A controller gets samples and
-/// returns numbers: it has no handle to the stack, and a wrong number can slow its own connection
-/// but not break the protocol.
+/// Only [`name`](Controller::name), [`window`](Controller::window) and
+/// [`on_ack`](Controller::on_ack) must be written. A controller gets samples and returns numbers: it
+/// has no handle to the stack, and a wrong number can slow its own connection but not break the
+/// protocol.
+///
+/// The order of calls for one arriving acknowledgment: `on_spurious`, `on_congestion`,
+/// `on_recovered`, each if it applies, then `on_ack`.
 pub trait Controller: fmt::Debug + Send {
     /// The name that `tcp_congestion_control` and `ss` show.
     fn name(&self) -> &'static str;
@@ -34,16 +44,35 @@ pub trait Controller: fmt::Debug + Send {
         u64::MAX
     }
 
-    /// Bytes were newly acknowledged outside loss recovery.
+    /// How fast to send, in bytes per second of packets' payload; `None` leaves it to the
+    /// acknowledgments, or to the stack's own rate where pacing was asked for.
+    fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether [`window`](Controller::window) holds in loss recovery too. Else the stack brings
+    /// down what is in flight to the new window by proportional rate reduction (RFC 9937).
+    fn governs_recovery(&self) -> bool {
+        false
+    }
+
+    /// An acknowledgment told of something delivered or lost. The window may grow only where
+    /// [`AckSample::may_grow`] says so, unless the controller
+    /// [governs recovery](Controller::governs_recovery).
     fn on_ack(&mut self, sample: &AckSample);
 
-    /// Congestion was detected, once for each event of recovery.
-    fn on_congestion(&mut self, event: &CongestionEvent);
+    /// Congestion was detected, once for each event of recovery: the window and the threshold of
+    /// after it are to be set.
+    fn on_congestion(&mut self, _event: &CongestionEvent) {}
+
+    /// The last congestion was none (Eifel, D-SACK, F-RTO): the window and the threshold of before
+    /// it are to be restored.
+    fn on_spurious(&mut self, _now: Instant) {}
 
     /// Loss recovery ended with everything of the window delivered.
     fn on_recovered(&mut self, _now: Instant) {}
 
-    /// Sending resumes after `idle` without anything outstanding.
+    /// Sending resumes with nothing outstanding.
     fn on_idle(&mut self, _idle: &IdleSample) {}
 
     /// The segment size changed, in bytes.
@@ -56,10 +85,22 @@ pub trait Controller: fmt::Debug + Send {
 pub struct AckSample {
     pub(crate) now: Instant,
     pub(crate) acked_bytes: u64,
+    pub(crate) delivered_bytes: u64,
+    pub(crate) newly_lost_bytes: u64,
     pub(crate) in_flight_bytes: u64,
+    pub(crate) prior_in_flight_bytes: u64,
     pub(crate) rtt: Option<Duration>,
+    pub(crate) min_rtt: Option<Duration>,
+    pub(crate) srtt: Option<Duration>,
     pub(crate) mss: u32,
     pub(crate) window_limited: bool,
+    pub(crate) may_grow: bool,
+    pub(crate) paced: bool,
+    pub(crate) phase: RecoveryPhase,
+    pub(crate) acked_to: u64,
+    pub(crate) sent_to: u64,
+    pub(crate) delivered_total: u64,
+    pub(crate) rate: RateSample,
 }
 
 impl AckSample {
@@ -67,17 +108,37 @@ impl AckSample {
     pub fn now(&self) -> Instant {
         self.now
     }
-    /// Bytes newly acknowledged.
+    /// Bytes newly acknowledged cumulatively.
     pub fn acked_bytes(&self) -> u64 {
         self.acked_bytes
+    }
+    /// Bytes that are known to be delivered since the last sample, by ACK or by SACK.
+    pub fn delivered_bytes(&self) -> u64 {
+        self.delivered_bytes
+    }
+    /// Bytes newly taken for lost.
+    pub fn newly_lost_bytes(&self) -> u64 {
+        self.newly_lost_bytes
     }
     /// Bytes in flight after the acknowledgment.
     pub fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes
     }
+    /// Bytes in flight before the acknowledgment.
+    pub fn prior_in_flight_bytes(&self) -> u64 {
+        self.prior_in_flight_bytes
+    }
     /// The round-trip time that this acknowledgment measured, if it did.
     pub fn rtt(&self) -> Option<Duration> {
         self.rtt
+    }
+    /// The least round-trip time of late, as the stack filters it.
+    pub fn min_rtt(&self) -> Option<Duration> {
+        self.min_rtt
+    }
+    /// The smoothed round-trip time.
+    pub fn srtt(&self) -> Option<Duration> {
+        self.srtt
     }
     /// The sender's segment size, in bytes.
     pub fn mss(&self) -> u32 {
@@ -87,6 +148,51 @@ impl AckSample {
     pub fn is_window_limited(&self) -> bool {
         self.window_limited
     }
+    /// Whether the window may grow by it: it was used, and the stack is not reducing it.
+    pub fn may_grow(&self) -> bool {
+        self.may_grow
+    }
+    /// Whether segments leave spread over the round trip.
+    pub fn is_paced(&self) -> bool {
+        self.paced
+    }
+    /// Where loss recovery stands after it.
+    pub fn phase(&self) -> RecoveryPhase {
+        self.phase
+    }
+    /// Payload bytes acknowledged cumulatively since the beginning.
+    pub fn acked_to(&self) -> u64 {
+        self.acked_to
+    }
+    /// Payload bytes sent since the beginning. A round is over when
+    /// [`acked_to`](AckSample::acked_to) reaches what this was at its start.
+    pub fn sent_to(&self) -> u64 {
+        self.sent_to
+    }
+    /// Bytes delivered since the beginning, by ACK or by SACK.
+    pub fn delivered_total_bytes(&self) -> u64 {
+        self.delivered_total
+    }
+    /// How fast the path delivered.
+    pub fn rate(&self) -> &RateSample {
+        &self.rate
+    }
+}
+
+/// Where loss recovery stands, in Linux's words (`tcpi_ca_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecoveryPhase {
+    /// Nothing is known to be missing.
+    Open = 0,
+    /// Something arrived beyond a hole, or twice: lost or late.
+    Disorder = 1,
+    /// The window is being reduced for a reason that is no loss: ECN.
+    Cwr = 2,
+    /// Fast recovery.
+    Recovery = 3,
+    /// After a retransmission time-out.
+    Loss = 4,
 }
 
 /// Congestion.
@@ -130,16 +236,22 @@ pub enum CongestionKind {
     RepeatedTimeout,
 }
 
-/// Sending resumes after a pause.
+/// Sending resumes after a pause with nothing outstanding.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct IdleSample {
+    pub(crate) now: Instant,
     pub(crate) idle: Duration,
     pub(crate) rto: Duration,
-    pub(crate) initial_window: u64,
+    pub(crate) restart_window: Option<u64>,
+    pub(crate) app_limited: bool,
 }
 
 impl IdleSample {
+    /// When sending resumes.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
     /// How long nothing was sent.
     pub fn idle(&self) -> Duration {
         self.idle
@@ -148,33 +260,69 @@ impl IdleSample {
     pub fn rto(&self) -> Duration {
         self.rto
     }
-    /// The initial window, in bytes.
-    pub fn initial_window(&self) -> u64 {
-        self.initial_window
+    /// The window, in bytes, that a pause longer than the RTO leaves at least; `None` if a pause is
+    /// not to make the window smaller (`tcp_slow_start_after_idle`).
+    pub fn restart_window(&self) -> Option<u64> {
+        self.restart_window
+    }
+    /// Whether it was the application that had nothing to send.
+    pub fn is_app_limited(&self) -> bool {
+        self.app_limited
     }
 }
 
-/// The controller of a connection: a built-in one without indirection.
+/// What a controller begins with: the initial window, or what another one had when this one takes
+/// over.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Start {
+    pub(crate) window: u64,
+    pub(crate) slow_start_threshold: u64,
+    pub(crate) mss: u32,
+}
+
+impl Start {
+    /// The congestion window, in bytes.
+    pub fn window(&self) -> u64 {
+        self.window
+    }
+    /// The slow-start threshold, in bytes; `u64::MAX` before the first congestion.
+    pub fn slow_start_threshold(&self) -> u64 {
+        self.slow_start_threshold
+    }
+    /// The sender's segment size, in bytes.
+    pub fn mss(&self) -> u32 {
+        self.mss
+    }
+}
+
+/// The controller of a connection.
 #[derive(Debug)]
 pub(crate) enum Congestion {
+    Cubic(Box<Cubic>),
     Reno(Reno),
 }
 
 impl Congestion {
-    pub(crate) fn new(choice: CongestionControl, initial_window: u64, mss: u32) -> Congestion {
+    pub(crate) fn new(choice: CongestionControl, config: &Config, start: &Start) -> Congestion {
         match choice {
-            CongestionControl::Reno => Congestion::Reno(Reno::new(initial_window, mss)),
+            CongestionControl::Cubic => {
+                Congestion::Cubic(Box::new(Cubic::new(start, config.hystart)))
+            }
+            CongestionControl::Reno => Congestion::Reno(Reno::new(start)),
         }
     }
 
     pub(crate) fn controller(&self) -> &dyn Controller {
         match self {
+            Congestion::Cubic(cubic) => cubic.as_ref(),
             Congestion::Reno(reno) => reno,
         }
     }
 
     pub(crate) fn controller_mut(&mut self) -> &mut dyn Controller {
         match self {
+            Congestion::Cubic(cubic) => cubic.as_mut(),
             Congestion::Reno(reno) => reno,
         }
     }
@@ -183,4 +331,39 @@ impl Congestion {
 /// RFC 6928's upper bound has a byte limit; Linux's, and ours, is ten segments at any MSS.
 pub(crate) fn initial_window(segments: u32, mss: u32) -> u64 {
     u64::from(segments) * u64::from(mss)
+}
+
+/// Samples for the tests of controllers.
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::*;
+
+    /// Slow start from `window` bytes in segments of 1000.
+    pub(crate) fn start(window: u64) -> Start {
+        Start { window, slow_start_threshold: u64::MAX, mss: 1000 }
+    }
+
+    /// An acknowledgment in the open phase that lets the window grow, of nothing yet.
+    pub(crate) fn sample() -> AckSample {
+        AckSample {
+            now: Instant::ZERO,
+            acked_bytes: 0,
+            delivered_bytes: 0,
+            newly_lost_bytes: 0,
+            in_flight_bytes: 0,
+            prior_in_flight_bytes: 0,
+            rtt: None,
+            min_rtt: None,
+            srtt: None,
+            mss: 1000,
+            window_limited: true,
+            may_grow: true,
+            paced: false,
+            phase: RecoveryPhase::Open,
+            acked_to: 0,
+            sent_to: 0,
+            delivered_total: 0,
+            rate: RateSample::default(),
+        }
+    }
 }

@@ -1,17 +1,27 @@
 //! The fifth step: the ACK field. Send space, recovery, RTT, congestion, timers: in this order, and
 //! nowhere else.
 
+use core::time::Duration;
+
 use towpath_wire::tcp::{Flags, Segment};
 
 use super::arrive::Step;
 use super::state::{StateName, Transition};
 use super::{Connection, Context, Reset};
-use crate::congestion::{AckSample, CongestionEvent, CongestionKind};
+use crate::congestion::{AckSample, CongestionEvent, CongestionKind, RecoveryPhase};
 use crate::error::CloseReason;
 use crate::instant::Instant;
-use crate::recovery::{Ack, Outcome, Phase};
+use crate::recovery::{Ack, Outcome};
 use crate::send::{AckKind, WindowUpdate};
 use crate::timer::TimerKind;
+
+/// What an acknowledgment told, on its way to the congestion controller.
+struct News {
+    acked_bytes: u64,
+    prior_in_flight_bytes: u64,
+    rtt: Option<Duration>,
+    outcome: Outcome,
+}
 
 impl Connection {
     // Implements: RFC9293 s3.10.7.4j, RFC9293 s3.10.7.4k, RFC9293 s3.10.7.4l, RFC9293 s3.10.7.4m, RFC9293 s3.10.7.4o, H-09, H-34, H-35
@@ -75,6 +85,7 @@ impl Connection {
             self.send.reset_probes();
         }
         // Recovery.
+        let prior_in_flight_bytes = self.recovery.pipe();
         let outcome = self.recovery.on_ack(
             now,
             Ack {
@@ -89,12 +100,13 @@ impl Connection {
             },
         );
         // The round-trip time.
-        let sample = self.rtt_sample(now, segment, advanced, &outcome);
-        if let Some(sample) = sample {
+        let rtt = self.rtt_sample(now, segment, advanced, &outcome);
+        if let Some(sample) = rtt {
             self.rtt.on_sample(sample);
         }
         // Congestion.
-        self.tell_congestion(now, context, acked_bytes, sample, &outcome);
+        let news = News { acked_bytes, prior_in_flight_bytes, rtt, outcome };
+        self.tell_congestion(now, context, &news);
         if advanced {
             self.grow_send_buffer(context.config);
             self.check_room(context.config);
@@ -114,7 +126,7 @@ impl Connection {
         segment: &Segment,
         advanced: bool,
         outcome: &Outcome,
-    ) -> Option<core::time::Duration> {
+    ) -> Option<Duration> {
         let by_echo = || {
             let echo = segment.options.timestamps?.echo;
             self.timestamps.as_ref()?.sample(now, echo)
@@ -125,40 +137,44 @@ impl Connection {
         outcome.rtt.or_else(by_echo)
     }
 
-    fn tell_congestion(
-        &mut self,
-        now: Instant,
-        context: &mut Context<'_>,
-        acked_bytes: u64,
-        rtt: Option<core::time::Duration>,
-        outcome: &Outcome,
-    ) {
+    fn tell_congestion(&mut self, now: Instant, context: &mut Context<'_>, news: &News) {
+        let outcome = &news.outcome;
         let mss = self.send.segment_size();
+        let rate = self.recovery.rate_sample(now, self.rtt.min());
         let controller = self.congestion.controller_mut();
         let window_limited =
             self.usage.may_grow(controller.window(), controller.slow_start_threshold());
         if let Some(in_flight_bytes) = outcome.congestion {
             context.counters.fast_retrans += 1;
-            controller.on_congestion(&CongestionEvent {
-                now,
-                kind: CongestionKind::Loss,
-                in_flight_bytes,
-                mss,
-            });
+            let kind = CongestionKind::Loss;
+            controller.on_congestion(&CongestionEvent { now, kind, in_flight_bytes, mss });
         }
         if outcome.recovered {
             controller.on_recovered(now);
         }
-        let in_recovery = matches!(self.recovery.phase(), Phase::Fast { .. });
+        let phase = self.recovery.phase_name();
         // What ends a recovery was sent into the congestion: it is no sign that there is more room.
-        if acked_bytes > 0 && !in_recovery && !outcome.recovered {
+        let reducing = phase == RecoveryPhase::Recovery || outcome.recovered;
+        if outcome.delivered > 0 || outcome.lost > 0 {
             controller.on_ack(&AckSample {
                 now,
-                acked_bytes,
+                acked_bytes: news.acked_bytes,
+                delivered_bytes: outcome.delivered,
+                newly_lost_bytes: outcome.lost,
                 in_flight_bytes: self.recovery.pipe(),
-                rtt,
+                prior_in_flight_bytes: news.prior_in_flight_bytes,
+                rtt: news.rtt,
+                min_rtt: self.rtt.min(),
+                srtt: self.rtt.srtt(),
                 mss,
                 window_limited,
+                may_grow: window_limited && !reducing,
+                paced: controller.pacing_rate().is_some(),
+                phase,
+                acked_to: self.send.acked_to(),
+                sent_to: self.send.sent_to(),
+                delivered_total: self.recovery.rate().delivered(),
+                rate,
             });
         }
     }

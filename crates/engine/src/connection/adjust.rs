@@ -6,7 +6,7 @@ use super::options::SocketOptions;
 use super::state::StateName;
 use super::{Connection, Context};
 use crate::config::Config;
-use crate::congestion::Congestion;
+use crate::congestion::{Congestion, Start};
 use crate::event::Readiness;
 use crate::instant::Instant;
 use crate::recv::room::Room;
@@ -87,8 +87,13 @@ impl Connection {
     /// Another congestion control takes over where this one stands.
     fn change_congestion_control(&mut self, config: &Config) {
         let choice = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
-        let window = self.congestion.controller().window();
-        self.congestion = Congestion::new(choice, window, self.send.segment_size());
+        let controller = self.congestion.controller();
+        let start = Start {
+            window: controller.window(),
+            slow_start_threshold: controller.slow_start_threshold(),
+            mss: self.send.segment_size(),
+        };
+        self.congestion = Congestion::new(choice, config, &start);
     }
 
     /// How long until the user's patience ends that began at `since`; `None` without TCP_USER_TIMEOUT.

@@ -143,9 +143,7 @@ impl Connection {
         if !self.state.may_transmit() {
             return None;
         }
-        if context.config.tcp_slow_start_after_idle {
-            self.restart_after_idle(now);
-        }
+        self.resume_after_idle(now, context);
         let window = self.congestion.controller().window();
         let burst = self.largest_burst(context.config.tcp_min_tso_segs);
         match self.send.next_new(self.recovery.room(window), self.sack_len(), burst) {
@@ -154,7 +152,13 @@ impl Connection {
                 self.note_window_usage(true);
                 None
             }
-            Err(Blocked::Nothing | Blocked::Window | Blocked::Held) => None,
+            Err(Blocked::Nothing) => {
+                if self.recovery.room(window) >= u64::from(self.send.segment_size()) {
+                    self.recovery.on_app_limited();
+                }
+                None
+            }
+            Err(Blocked::Window | Blocked::Held) => None,
         }
     }
 
@@ -245,15 +249,18 @@ impl Connection {
     }
 
     // Implements: RFC5681 s4.1
-    fn restart_after_idle(&mut self, now: Instant) {
+    fn resume_after_idle(&mut self, now: Instant, context: &Context<'_>) {
         let Some(since) = self.recovery.idle_since() else { return };
         if self.send.next_new(u64::MAX, 0, 1).is_err() {
             return;
         }
+        let restarts = context.config.tcp_slow_start_after_idle;
         self.congestion.controller_mut().on_idle(&IdleSample {
+            now,
             idle: now - since,
             rto: self.rtt.rto(),
-            initial_window: self.initial_window,
+            restart_window: restarts.then_some(self.initial_window),
+            app_limited: self.recovery.rate().is_app_limited(),
         });
     }
 

@@ -4,9 +4,8 @@ use core::time::Duration;
 
 use super::Connection;
 use super::chronograph::{Activity, Chronograph};
-use crate::info::{CongestionState, TcpInfo};
+use crate::info::TcpInfo;
 use crate::instant::Instant;
-use crate::recovery::Phase;
 
 /// The counts of one connection.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,16 +71,10 @@ impl Connection {
         let mss = self.send.mss();
         let segments = flight.count_segments(mss.effective());
         let window_scaling = self.recv.is_scaled();
-        let congestion_state = match self.recovery.phase() {
-            Phase::Fast { .. } => CongestionState::Recovery,
-            Phase::Timeout { .. } => CongestionState::Loss,
-            Phase::Open if self.recovery.is_disordered() => CongestionState::Disorder,
-            Phase::Open => CongestionState::Open,
-        };
         let traffic = &self.traffic;
         TcpInfo {
             state: self.state.name(),
-            congestion_state,
+            phase: self.recovery.phase_name(),
             timestamps: self.timestamps.is_some(),
             sack: self.sack,
             window_scaling,
@@ -113,6 +106,10 @@ impl Connection {
             lost_segments: segments.lost,
             retrans_segments: segments.resent,
             delivered_segments: self.recovery.delivered(),
+            lost_bytes_total: self.recovery.rate().lost(),
+            delivery_rate: self.recovery.rate().latest().map(|(rate, _)| rate),
+            delivery_rate_app_limited: self.recovery.rate().is_app_limited(),
+            pacing_rate: controller.pacing_rate(),
             notsent_bytes: self.send.unsent(),
             unread_bytes: self.recv.readable() as u64,
             retransmits: self.recovery.timeouts(),

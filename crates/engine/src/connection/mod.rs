@@ -39,7 +39,7 @@ use self::state::{State, StateName, Transition};
 use self::user::UserSide;
 use crate::config::Config;
 use crate::congestion::usage::WindowUsage;
-use crate::congestion::{Congestion, initial_window};
+use crate::congestion::{Congestion, Start, initial_window};
 use crate::counters::Counters;
 use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
@@ -188,8 +188,8 @@ impl Connection {
             recovery: Recovery::new(iss),
             congestion: Congestion::new(
                 options.congestion.unwrap_or(config.tcp_congestion_control),
-                window,
-                send_mss.effective(),
+                config,
+                &Start { window, slow_start_threshold: u64::MAX, mss: send_mss.effective() },
             ),
             usage: WindowUsage::new(iss),
             timers: Timers::new(),
@@ -232,7 +232,12 @@ impl Connection {
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
         let control = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
-        self.congestion = Congestion::new(control, self.initial_window, mss.effective());
+        let start = Start {
+            window: self.initial_window,
+            slow_start_threshold: u64::MAX,
+            mss: mss.effective(),
+        };
+        self.congestion = Congestion::new(control, config, &start);
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::SackBlock;
 
+use crate::congestion::rate_sample::{DeliveryRate, Departure};
 use crate::instant::Instant;
 
 /// Beyond so many ranges a SACK splits no more: what it covers in part counts as not covered. A peer
@@ -22,6 +23,8 @@ pub(crate) struct Sent {
     pub(crate) end: SeqNumber,
     pub(crate) sent_at: Instant,
     pub(crate) transmissions: u32,
+    /// The count of what is delivered when it was sent.
+    departure: Departure,
     /// Reported by SACK.
     pub(crate) sacked: bool,
     /// Taken for lost.
@@ -33,6 +36,11 @@ pub(crate) struct Sent {
 impl Sent {
     pub(crate) fn len(&self) -> u32 {
         self.end.distance_from(self.start)
+    }
+
+    fn tell_delivered(&self, rate: &mut DeliveryRate) {
+        let resent = self.transmissions > 1;
+        rate.on_delivered(u64::from(self.len()), &self.departure, self.sent_at, resent);
     }
 }
 
@@ -59,6 +67,7 @@ pub(crate) struct InFlight {
     marked_to: Option<SeqNumber>,
     /// Ranges of which the peer told that it has them, since the beginning.
     delivered: u64,
+    rate: DeliveryRate,
 }
 
 /// How many segments are in flight, and in which state.
@@ -89,6 +98,15 @@ impl InFlight {
     /// Segments that the peer has, as it told, since the beginning.
     pub(crate) fn delivered(&self) -> u64 {
         self.delivered
+    }
+
+    /// How fast the path delivers.
+    pub(crate) fn rate(&self) -> &DeliveryRate {
+        &self.rate
+    }
+
+    pub(crate) fn rate_mut(&mut self) -> &mut DeliveryRate {
+        &mut self.rate
     }
 
     /// Counts segments of `mss` bytes. Where a report joined ranges, it counts as few as possible.
@@ -122,12 +140,15 @@ impl InFlight {
     /// New sequence numbers left.
     pub(crate) fn push(&mut self, now: Instant, start: SeqNumber, end: SeqNumber) {
         debug_assert!(self.ranges.back().is_none_or(|last| last.end == start));
+        let was_idle = self.ranges.is_empty();
         self.outstanding += u64::from(end.distance_from(start));
+        let departure = self.rate.on_sent(now, was_idle, self.pipe());
         self.ranges.push_back(Sent {
             start,
             end,
             sent_at: now,
             transmissions: 1,
+            departure,
             sacked: false,
             lost: false,
             resent: false,
@@ -147,6 +168,8 @@ impl InFlight {
             range.resent = true;
             self.missing -= u64::from(range.len());
         }
+        let departure = self.rate.on_sent(now, false, self.pipe());
+        self.ranges[index].departure = departure;
     }
 
     /// Everything below `una` is acknowledged.
@@ -164,6 +187,9 @@ impl InFlight {
             self.outstanding -= len;
             self.sacked -= if range.sacked { len } else { 0 };
             self.delivered += u64::from(!range.sacked);
+            if !range.sacked {
+                range.tell_delivered(&mut self.rate);
+            }
             self.missing -= if range.lost && !range.resent { len } else { 0 };
             if range.transmissions > 1 {
                 removed.retransmitted = true;
@@ -218,6 +244,7 @@ impl InFlight {
             }
             let range = &mut self.ranges[index];
             let len = u64::from(range.len());
+            range.tell_delivered(&mut self.rate);
             self.missing -= if range.lost && !range.resent { len } else { 0 };
             range.sacked = true;
             range.lost = false;
@@ -274,6 +301,7 @@ impl InFlight {
             }
             index += 1;
         }
+        self.rate.on_lost(newly);
         self.marked_to = Some(self.marked_to.map_or(boundary, |marked| marked.max(boundary)));
         self.missing += newly;
         newly
@@ -314,6 +342,7 @@ impl InFlight {
         range.resent = false;
         let (start, len) = (range.start, u64::from(range.len()));
         self.missing += len;
+        self.rate.on_lost(len);
         self.look_from(start);
         len
     }
@@ -342,9 +371,12 @@ impl InFlight {
         self.missing = 0;
         self.search_from = self.ranges.front().map(|range| range.start);
         for range in self.ranges.iter_mut().filter(|range| !range.sacked) {
+            let is_news = !range.lost || range.resent;
             range.lost = true;
             range.resent = false;
-            self.missing += u64::from(range.len());
+            let len = u64::from(range.len());
+            self.missing += len;
+            self.rate.on_lost(if is_news { len } else { 0 });
         }
     }
 
@@ -374,7 +406,8 @@ impl InFlight {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = InFlight { delivered: self.delivered, ..InFlight::default() };
+        *self =
+            InFlight { delivered: self.delivered, rate: self.rate.clone(), ..InFlight::default() };
     }
 
     fn position(&self, start: SeqNumber) -> Option<usize> {

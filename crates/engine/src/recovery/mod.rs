@@ -12,6 +12,8 @@ use towpath_wire::SeqNumber;
 use towpath_wire::tcp::SackBlock;
 
 use self::in_flight::InFlight;
+use crate::congestion::rate_sample::DeliveryRate;
+use crate::congestion::{RateSample, RecoveryPhase};
 use crate::instant::Instant;
 
 /// RFC 5681's duplicate threshold.
@@ -52,6 +54,9 @@ pub(crate) struct Outcome {
     pub(crate) rtt: Option<Duration>,
     /// Karn forbids a sample without timestamps.
     pub(crate) retransmitted: bool,
+    /// Bytes newly known to be delivered, and newly taken for lost.
+    pub(crate) delivered: u64,
+    pub(crate) lost: u64,
 }
 
 /// The recovery of one connection.
@@ -101,8 +106,14 @@ impl Recovery {
         self.sack = sack;
     }
 
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
+    /// The same in Linux's words.
+    pub(crate) fn phase_name(&self) -> RecoveryPhase {
+        match self.phase {
+            Phase::Fast { .. } => RecoveryPhase::Recovery,
+            Phase::Timeout { .. } => RecoveryPhase::Loss,
+            Phase::Open if self.is_disordered() => RecoveryPhase::Disorder,
+            Phase::Open => RecoveryPhase::Open,
+        }
     }
 
     pub(crate) fn flight(&self) -> &InFlight {
@@ -127,6 +138,22 @@ impl Recovery {
     /// Whether the peer told of something beyond a hole, or seems to.
     pub(crate) fn is_disordered(&self) -> bool {
         self.duplicates > 0 || self.flight.sacked() > 0
+    }
+
+    /// How fast the path delivers.
+    pub(crate) fn rate(&self) -> &DeliveryRate {
+        self.flight.rate()
+    }
+
+    /// The sample of the acknowledgment that was just taken.
+    pub(crate) fn rate_sample(&mut self, now: Instant, min_rtt: Option<Duration>) -> RateSample {
+        self.flight.rate_mut().finish(now, min_rtt)
+    }
+
+    /// The application has nothing to send, and the window would take it.
+    pub(crate) fn on_app_limited(&mut self) {
+        let pipe = self.pipe();
+        self.flight.rate_mut().on_app_limited(pipe);
     }
 
     /// What may be taken to be in the network, in bytes.
@@ -184,6 +211,7 @@ impl Recovery {
     /// Takes an acceptable acknowledgment.
     pub(crate) fn on_ack(&mut self, now: Instant, ack: Ack<'_>) -> Outcome {
         let mut outcome = Outcome::default();
+        let (delivered, lost) = (self.flight.rate().delivered(), self.flight.rate().lost());
         let oldest_reported = self.flight.oldest().is_some_and(|oldest| oldest.sacked);
         if ack.advanced {
             let removed = self.flight.acknowledge(ack.ack);
@@ -210,6 +238,8 @@ impl Recovery {
             }
         }
         self.detect_loss(&ack, news, &mut outcome);
+        outcome.delivered = self.flight.rate().delivered() - delivered;
+        outcome.lost = self.flight.rate().lost() - lost;
         outcome
     }
 
@@ -386,7 +416,7 @@ mod tests {
         assert!(partial.retransmitted && partial.rtt.is_none() && !partial.recovered);
         assert_eq!(resend(&mut recovery), Some(4000));
         assert!(ack(&mut recovery, 10_000, true, &[]).recovered);
-        assert_eq!(recovery.phase(), Phase::Open);
+        assert_eq!(recovery.phase_name(), RecoveryPhase::Open);
     }
 
     // Shows: RFC5681 s3.2.2

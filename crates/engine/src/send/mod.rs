@@ -148,6 +148,14 @@ impl SendSpace {
     pub(crate) fn nxt(&self) -> SeqNumber {
         self.nxt
     }
+    /// Bytes acknowledged since the beginning.
+    pub(crate) fn acked_to(&self) -> u64 {
+        self.buffer.start()
+    }
+    /// Bytes sent since the beginning.
+    pub(crate) fn sent_to(&self) -> u64 {
+        self.offset_of_next()
+    }
     pub(crate) fn wnd(&self) -> u32 {
         self.wnd
     }

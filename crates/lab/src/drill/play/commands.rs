@@ -34,6 +34,8 @@ const DEFAULTS: &[(&str, &str)] = &[
 
 /// The congestion control that the same file asks for.
 const DEFAULT_CONGESTION_CONTROL: &str = "cubic";
+/// Where Linux has the settings of CUBIC that no `sysctl` knows.
+const CUBIC_PARAMETERS: &str = "/sys/module/tcp_cubic/parameters/";
 
 /// What commands read and change.
 #[derive(Debug, Default)]
@@ -82,7 +84,7 @@ impl Shell {
             ("defaults.sh" | "set_defaults.sh", []) => self.defaults(set),
             ("sysctl", _) => settings(part, first.len(), "=", set),
             ("set_sysctls.py", _) => settings(part, first.len(), "=", set),
-            ("echo", _) if part.contains("/proc/sys/") => {
+            ("echo", _) if part.contains("/proc/sys/") || part.contains(CUBIC_PARAMETERS) => {
                 let (value, name) = part[first.len()..].split_once('>').ok_or_else(unknown)?;
                 settle(name.trim(), value.trim().trim_matches(['"', '\'']), set)
             }

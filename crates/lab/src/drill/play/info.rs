@@ -14,7 +14,7 @@ type Field = (&'static str, fn(&TcpInfo, Instant) -> i64);
 /// What can be asked of a connection in a script's code.
 const FIELDS: &[Field] = &[
     ("tcpi_state", |info, _| state_number(info.state)),
-    ("tcpi_ca_state", |info, _| info.congestion_state as i64),
+    ("tcpi_ca_state", |info, _| info.phase as i64),
     ("tcpi_retransmits", |info, _| i64::from(info.retransmits)),
     ("tcpi_backoff", |info, _| i64::from(info.backoff)),
     ("tcpi_probes", |info, _| i64::from(info.probes)),

@@ -23,6 +23,7 @@ mod under_test;
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
+use towpath_engine::congestion::HyStart;
 use towpath_engine::{Config, Instant};
 
 use self::application::{CALL_PATIENCE_MICROS, Pending};
@@ -138,7 +139,7 @@ struct Player<'s> {
 impl<'s> Player<'s> {
     fn new(settings: &'s Settings, start: Instant, remote_shift: u32) -> Player<'s> {
         let seed = Numbers::new(SEED).seed_bytes();
-        let mut host = Host::new("stack", Config::default(), seed, settings.mtu);
+        let mut host = Host::new("stack", profile(), seed, settings.mtu);
         let (local, prefix_len) = match settings.local_ip() {
             IpAddr::V4(ip) => (IpAddr::V4(ip), 16),
             IpAddr::V6(ip) => (IpAddr::V6(ip), 64),
@@ -347,4 +348,10 @@ impl<'s> Player<'s> {
             }),
         }
     }
+}
+
+/// The default profile, and slow start left as Linux's CUBIC leaves it: that is what scripts for
+/// Linux see. `sysctl towpath.hystart=4` is the stack's own default.
+fn profile() -> Config {
+    Config::default().hystart(HyStart::Linux { train: true, delay: true })
 }

@@ -74,10 +74,14 @@ pub(super) fn short_name(name: &str) -> String {
 ///
 /// Why it cannot be: not known, or a value that is not built.
 pub(super) fn set(config: &mut Config, name: &str, value: &str) -> Result<Settled, String> {
-    match config.set_by_name(name, value) {
-        Ok(()) => return Ok(Settled::Set),
-        Err(ConfigError::Unknown(_)) => {}
-        Err(other) => return Err(other.to_string()),
+    // A parameter of Linux's module tcp_cubic, and what only Towpath has.
+    let own = if name == "hystart_detect" { "hystart" } else { name };
+    for name in [name.to_owned(), format!("towpath.{own}")] {
+        match config.set_by_name(&name, value) {
+            Ok(()) => return Ok(Settled::Set),
+            Err(ConfigError::Unknown(_)) => {}
+            Err(other) => return Err(other.to_string()),
+        }
     }
     let known = NEEDLESS.iter().find(|(known, ..)| *known == name);
     match known {

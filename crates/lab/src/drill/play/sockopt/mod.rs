@@ -62,8 +62,8 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call) -> Attempt {
             options.linger = on.then_some(time);
         }
         TCP_CONGESTION => match plain(given) {
-            Expr::String(name) if name == "reno" => {
-                options.congestion = Some(CongestionControl::Reno);
+            Expr::String(name) if CongestionControl::from_name(name).is_some() => {
+                options.congestion = CongestionControl::from_name(name);
             }
             other => return Err(Stop::unsupported(format!("{text} to {other:?}"))),
         },
@@ -163,8 +163,8 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call) -> Attempt {
         }
         TCP_CONGESTION => {
             let name = match options.congestion {
-                Some(CongestionControl::Reno) => "reno".to_owned(),
-                _ => default_congestion_control(context),
+                Some(control) => control.name().to_owned(),
+                None => default_congestion_control(context),
             };
             if !matches!(plain(expected), Expr::String(wanted) if *wanted == name) {
                 return differs(name, format!("{:?}", plain(expected)));

@@ -1,0 +1,283 @@
+//! Delivery-rate samples: how fast the network delivered, between two acknowledgments.
+//!
+//! After draft-ietf-ccwg-bbr section 4.1 (the delivery-rate estimator that was
+//! draft-cheng-iccrg-delivery-rate-estimation), and as Linux counts. Each range that leaves carries a
+//! [`Departure`], the state of the count when it left; its acknowledgment closes the sample. The
+//! sample is the lesser of the rate at which the range's flight was sent and that at which it was
+//! acknowledged, so that neither ACK compression nor a burst makes the path look faster than it is.
+
+use core::time::Duration;
+
+use crate::instant::Instant;
+
+/// The state of the count when a range left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Departure {
+    delivered: u64,
+    delivered_at: Instant,
+    /// When the flight began that this range belongs to.
+    first_sent_at: Instant,
+    lost: u64,
+    /// Bytes in flight, this range among them.
+    in_flight: u64,
+    app_limited: bool,
+}
+
+/// The count of one connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DeliveryRate {
+    delivered: u64,
+    delivered_at: Instant,
+    /// When the range left whose acknowledgment closed the last sample: its flight begins the next.
+    first_sent_at: Instant,
+    lost: u64,
+    /// What was in flight when the application had no more: samples up to this count are limited
+    /// by it.
+    app_limited_until: u64,
+    /// The latest sent of the ranges that the acknowledgment at hand delivers.
+    newest: Option<Newest>,
+    shown: Option<Shown>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    departure: Departure,
+    sent_at: Instant,
+    resent: bool,
+}
+
+/// What `TcpInfo` shows.
+#[derive(Clone, Copy, Debug)]
+struct Shown {
+    bytes_per_second: u64,
+    app_limited: bool,
+}
+
+/// What one acknowledgment told of the rate of delivery.
+///
+/// Sizes are bytes of payload; a time of an invalid sample is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateSample {
+    pub(crate) prior_delivered: u64,
+    pub(crate) delivered: u64,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) tx_in_flight: u64,
+    pub(crate) lost: u64,
+    pub(crate) app_limited: bool,
+    pub(crate) resent: bool,
+    pub(crate) any: bool,
+}
+
+impl RateSample {
+    /// Bytes delivered in all when the range left that closes this sample: a round trip is over when
+    /// it reaches what was delivered at the round's start.
+    pub fn prior_delivered_bytes(&self) -> u64 {
+        self.prior_delivered
+    }
+    /// Bytes delivered over the [`interval`](RateSample::interval).
+    pub fn delivered_bytes(&self) -> u64 {
+        self.delivered
+    }
+    /// How long that took; `None` if the sample says nothing (nothing was delivered, or less than
+    /// the least round-trip time passed).
+    pub fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+    /// Bytes in flight when the range left that closes this sample, itself among them.
+    pub fn tx_in_flight_bytes(&self) -> u64 {
+        self.tx_in_flight
+    }
+    /// Bytes taken for lost since that range left.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost
+    }
+    /// Whether the application, not the path, set the rate.
+    pub fn is_app_limited(&self) -> bool {
+        self.app_limited
+    }
+    /// Whether the range had been sent more than once.
+    pub fn is_resent(&self) -> bool {
+        self.resent
+    }
+    /// Whether the acknowledgment delivered anything at all.
+    pub fn has_delivery(&self) -> bool {
+        self.any
+    }
+    /// Bytes per second, if the sample is valid.
+    pub fn bytes_per_second(&self) -> Option<u64> {
+        let nanos = self.interval?.as_nanos().max(1);
+        u64::try_from(u128::from(self.delivered) * 1_000_000_000 / nanos).ok()
+    }
+}
+
+impl DeliveryRate {
+    /// Bytes delivered since the beginning.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Bytes taken for lost since the beginning.
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// A range leaves, for the first time or again; `in_flight` counts it already.
+    pub(crate) fn on_sent(&mut self, now: Instant, was_idle: bool, in_flight: u64) -> Departure {
+        if was_idle {
+            self.first_sent_at = now;
+            self.delivered_at = now;
+        }
+        Departure {
+            delivered: self.delivered,
+            delivered_at: self.delivered_at,
+            first_sent_at: self.first_sent_at,
+            lost: self.lost,
+            in_flight,
+            app_limited: self.app_limited_until > 0,
+        }
+    }
+
+    /// `bytes` of a range arrived, as an ACK or SACK tells for the first time.
+    pub(crate) fn on_delivered(
+        &mut self,
+        bytes: u64,
+        departure: &Departure,
+        sent_at: Instant,
+        resent: bool,
+    ) {
+        self.delivered += bytes;
+        // Of several the latest sent counts; ranges are told in order, so that of equals the last.
+        if self.newest.is_none_or(|newest| sent_at >= newest.sent_at) {
+            self.newest = Some(Newest { departure: *departure, sent_at, resent });
+        }
+    }
+
+    /// `bytes` are newly taken for lost.
+    pub(crate) fn on_lost(&mut self, bytes: u64) {
+        self.lost += bytes;
+    }
+
+    /// The application has nothing more to send, and the window would take it.
+    pub(crate) fn on_app_limited(&mut self, in_flight: u64) {
+        self.app_limited_until = (self.delivered + in_flight).max(1);
+    }
+
+    /// Whether the samples at present are limited by the application.
+    pub(crate) fn is_app_limited(&self) -> bool {
+        self.app_limited_until > 0
+    }
+
+    /// The acknowledgment at hand is counted: its sample.
+    pub(crate) fn finish(&mut self, now: Instant, min_rtt: Option<Duration>) -> RateSample {
+        if self.app_limited_until > 0 && self.delivered > self.app_limited_until {
+            self.app_limited_until = 0;
+        }
+        let Some(Newest { departure, sent_at, resent }) = self.newest.take() else {
+            return RateSample::default();
+        };
+        self.delivered_at = now;
+        self.first_sent_at = sent_at;
+        let sending = sent_at.saturating_since(departure.first_sent_at);
+        let acknowledging = now.saturating_since(departure.delivered_at);
+        let interval = sending.max(acknowledging);
+        // Less than a round trip cannot have carried it: the range was resent or the clock is coarse.
+        let is_valid = min_rtt.is_none_or(|min_rtt| interval >= min_rtt) && !interval.is_zero();
+        let sample = RateSample {
+            prior_delivered: departure.delivered,
+            delivered: self.delivered - departure.delivered,
+            interval: is_valid.then_some(interval),
+            tx_in_flight: departure.in_flight,
+            lost: self.lost - departure.lost,
+            app_limited: departure.app_limited,
+            resent,
+            any: true,
+        };
+        if let Some(bytes_per_second) = sample.bytes_per_second()
+            && (!sample.app_limited
+                || self.shown.is_none_or(|shown| bytes_per_second >= shown.bytes_per_second))
+        {
+            self.shown = Some(Shown { bytes_per_second, app_limited: sample.app_limited });
+        }
+        sample
+    }
+
+    /// The latest rate in bytes per second, and whether the application limited it.
+    pub(crate) fn latest(&self) -> Option<(u64, bool)> {
+        self.shown.map(|shown| (shown.bytes_per_second, shown.app_limited))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RTT: Duration = Duration::from_millis(40);
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_millis(ms)
+    }
+
+    #[test]
+    fn a_window_a_round_trip_is_the_rate() {
+        let mut rate = DeliveryRate::default();
+        let first = rate.on_sent(at(0), true, 1000);
+        let second = rate.on_sent(at(0), false, 2000);
+        rate.on_delivered(1000, &first, at(0), false);
+        let sample = rate.finish(at(40), Some(RTT));
+        assert_eq!((sample.delivered, sample.interval), (1000, Some(RTT)));
+        rate.on_delivered(1000, &second, at(0), false);
+        let sample = rate.finish(at(40), Some(RTT));
+        assert_eq!((sample.delivered, sample.interval), (2000, Some(RTT)));
+        assert_eq!(sample.bytes_per_second(), Some(50_000));
+        assert_eq!(rate.latest(), Some((50_000, false)));
+    }
+
+    #[test]
+    fn acks_that_arrive_together_do_not_make_the_path_faster() {
+        let mut rate = DeliveryRate::default();
+        // Ten ranges sent over 36 ms; their ACKs arrive in the same instant.
+        let departures: Vec<_> =
+            (0..10).map(|i| (at(4 * i), rate.on_sent(at(4 * i), i == 0, 1000 * (i + 1)))).collect();
+        for (sent_at, departure) in &departures {
+            rate.on_delivered(1000, departure, *sent_at, false);
+        }
+        let sample = rate.finish(at(80), Some(RTT));
+        assert_eq!((sample.delivered, sample.interval), (10_000, Some(Duration::from_millis(80))));
+    }
+
+    #[test]
+    fn a_sample_shorter_than_the_round_trip_says_nothing() {
+        let mut rate = DeliveryRate::default();
+        let departure = rate.on_sent(at(0), true, 1000);
+        rate.on_delivered(1000, &departure, at(0), true);
+        let sample = rate.finish(at(10), Some(RTT));
+        assert_eq!((sample.interval, sample.is_resent()), (None, true));
+        assert_eq!(rate.finish(at(10), Some(RTT)), RateSample::default());
+    }
+
+    #[test]
+    fn what_was_in_flight_when_the_application_had_no_more_is_limited_by_it() {
+        let mut rate = DeliveryRate::default();
+        let before = rate.on_sent(at(0), true, 1000);
+        rate.on_app_limited(1000);
+        let limited = rate.on_sent(at(1), false, 2000);
+        rate.on_delivered(1000, &before, at(0), false);
+        assert!(!rate.finish(at(40), None).is_app_limited());
+        assert!(rate.is_app_limited());
+        rate.on_delivered(1000, &limited, at(1), false);
+        assert!(rate.finish(at(41), None).is_app_limited());
+        assert!(!rate.is_app_limited());
+    }
+
+    #[test]
+    fn losses_since_a_range_left_are_counted_with_it() {
+        let mut rate = DeliveryRate::default();
+        rate.on_lost(500);
+        let departure = rate.on_sent(at(0), true, 1000);
+        rate.on_lost(300);
+        rate.on_delivered(1000, &departure, at(0), false);
+        assert_eq!(rate.finish(at(40), None).lost_bytes(), 300);
+        assert_eq!(rate.lost(), 800);
+    }
+}
