@@ -32,7 +32,7 @@ impl<P> DelayLine<P> {
         Self {
             delay_ns: nanos(config.delay),
             gap_ns: nanos(config.reorder_gap),
-            coin: Coin::new(config.reorder, seed, Purpose::Reorder),
+            coin: Coin::new(config.reorder.probability, seed, Purpose::Reorder),
             under_way: BinaryHeap::new(),
             sent: 0,
         }

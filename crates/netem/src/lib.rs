@@ -44,6 +44,9 @@ mod rate;
 mod seed;
 mod stage;
 
-pub use config::{LinkConfig, LinkError};
+pub use config::{
+    AckCompression, CoDel, DuplexConfig, Gilbert, Jitter, LinkConfig, LinkError, Outage, PacketSet,
+    Policer, RateChange, RouteChange, SettingsError, StepMarking, Threshold,
+};
 pub use link::{IN_FLIGHT_LIMIT, Link, LinkStatistics};
 pub use payload::Payload;

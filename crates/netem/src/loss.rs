@@ -13,7 +13,7 @@ pub(crate) struct Loss {
 
 impl Loss {
     pub(crate) fn new(config: &LinkConfig, seed: u64) -> Self {
-        Self { coin: Coin::new(config.loss, seed, Purpose::Loss) }
+        Self { coin: Coin::new(config.loss.probability, seed, Purpose::Loss) }
     }
 
     pub(crate) fn loses(&self, packet: PacketNumber) -> bool {
@@ -29,7 +29,7 @@ pub(crate) struct Duplication {
 
 impl Duplication {
     pub(crate) fn new(config: &LinkConfig, seed: u64) -> Self {
-        Self { coin: Coin::new(config.duplicate, seed, Purpose::Duplicate) }
+        Self { coin: Coin::new(config.duplicate.probability, seed, Purpose::Duplicate) }
     }
 
     pub(crate) fn duplicates(&self, packet: PacketNumber) -> bool {
@@ -47,7 +47,7 @@ pub(crate) struct Corruption {
 impl Corruption {
     pub(crate) fn new(config: &LinkConfig, seed: u64) -> Self {
         Self {
-            coin: Coin::new(config.corrupt, seed, Purpose::Corrupt),
+            coin: Coin::new(config.corrupt.probability, seed, Purpose::Corrupt),
             bit: Stream::new(seed, Purpose::CorruptedBit),
         }
     }

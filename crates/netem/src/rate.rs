@@ -37,7 +37,7 @@ impl Bottleneck {
     pub(crate) fn new(config: &LinkConfig) -> Self {
         Self {
             rate_bits_per_second: config.rate_bits_per_second,
-            queue_packets: config.queue_packets,
+            queue_packets: config.get_queue_packets().unwrap_or(usize::MAX),
             departures_ns: VecDeque::new(),
             idle_at_ns: 0,
             idle_at_fraction: 0,
