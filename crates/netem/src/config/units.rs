@@ -32,7 +32,7 @@ pub(crate) fn read_time(text: &str) -> Option<Duration> {
 
 pub(crate) fn write_time(time: Duration) -> String {
     let nanos = time.as_nanos();
-    let fits = TIME_UNITS.iter().find(|(_, unit)| nanos % unit == 0);
+    let fits = TIME_UNITS.iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
     fits.map_or_else(String::new, |(name, unit)| format!("{}{name}", nanos / unit))
 }
 
