@@ -230,6 +230,8 @@ impl CongestionEvent {
 pub enum CongestionKind {
     /// A segment is lost while later ones arrive.
     Loss,
+    /// The network has marked segments instead of dropping them (RFC 3168, RFC 9768).
+    Ecn,
     /// The retransmission timer fired, for the first time for this segment.
     Timeout,
     /// The retransmission timer fired again for the same segment.
@@ -279,9 +281,14 @@ pub struct Start {
     pub(crate) window: u64,
     pub(crate) slow_start_threshold: u64,
     pub(crate) mss: u32,
+    pub(crate) alternative_backoff: bool,
 }
 
 impl Start {
+    /// Whether marks reduce the window by less than losses do (RFC 8511).
+    pub fn has_alternative_backoff(&self) -> bool {
+        self.alternative_backoff
+    }
     /// The congestion window, in bytes.
     pub fn window(&self) -> u64 {
         self.window
@@ -340,7 +347,7 @@ pub(crate) mod samples {
 
     /// Slow start from `window` bytes in segments of 1000.
     pub(crate) fn start(window: u64) -> Start {
-        Start { window, slow_start_threshold: u64::MAX, mss: 1000 }
+        Start { window, slow_start_threshold: u64::MAX, mss: 1000, alternative_backoff: false }
     }
 
     /// An acknowledgment in the open phase that lets the window grow, of nothing yet.

@@ -92,6 +92,7 @@ impl Connection {
             window: controller.window(),
             slow_start_threshold: controller.slow_start_threshold(),
             mss: self.send.segment_size(),
+            alternative_backoff: config.abe,
         };
         self.congestion = Congestion::new(choice, config, &start);
     }

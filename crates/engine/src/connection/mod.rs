@@ -28,6 +28,7 @@ mod write;
 use core::time::Duration;
 
 use towpath_wire::SeqNumber;
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::WindowScale;
 
 use self::answers::Answers;
@@ -41,6 +42,8 @@ use crate::config::Config;
 use crate::congestion::usage::WindowUsage;
 use crate::congestion::{Congestion, Start, initial_window};
 use crate::counters::Counters;
+use crate::ecn::Ecn;
+use crate::ecn::accurate::Accurate;
 use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
@@ -83,6 +86,7 @@ pub(crate) struct Connection {
     rtt: RttEstimator,
     timestamps: Option<Timestamps>,
     sack: bool,
+    ecn: Ecn,
     recovery: Recovery,
     congestion: Congestion,
     usage: WindowUsage,
@@ -185,11 +189,17 @@ impl Connection {
             rtt: RttEstimator::new(config),
             timestamps: None,
             sack: false,
+            ecn: Ecn::default(),
             recovery: Recovery::new(iss),
             congestion: Congestion::new(
                 options.congestion.unwrap_or(config.tcp_congestion_control),
                 config,
-                &Start { window, slow_start_threshold: u64::MAX, mss: send_mss.effective() },
+                &Start {
+                    window,
+                    slow_start_threshold: u64::MAX,
+                    mss: send_mss.effective(),
+                    alternative_backoff: config.abe,
+                },
             ),
             usage: WindowUsage::new(iss),
             timers: Timers::new(),
@@ -221,6 +231,7 @@ impl Connection {
         self.recv.on_handshake(handshake.irs, agreed.window_scale.is_some());
         self.recovery.on_handshake(agreed.sack);
         self.sack = agreed.sack;
+        self.ecn = Ecn::new(handshake.ecn);
         self.timestamps = agreed.timestamp.map(|value| {
             Timestamps::new(handshake.timestamp_offset, value, handshake.timestamp_at)
         });
@@ -236,6 +247,7 @@ impl Connection {
             window: self.initial_window,
             slow_start_threshold: u64::MAX,
             mss: mss.effective(),
+            alternative_backoff: config.abe,
         };
         self.congestion = Congestion::new(control, config, &start);
         self.grow_send_buffer(config);
@@ -269,6 +281,11 @@ impl Connection {
     /// What a TIME-WAIT record must know, once the last ACK is on its way.
     pub(crate) fn time_wait_view(&self) -> (SeqNumber, &RecvSpace, Option<Timestamps>) {
         (self.send.nxt(), &self.recv, self.timestamps)
+    }
+
+    /// The ECN bits of a segment without data.
+    pub(crate) fn bare_codepoint(&self) -> Codepoint {
+        self.ecn.accurate().map_or(Codepoint::NotEct, Accurate::codepoint)
     }
 
     /// The wire has nothing more to do with this connection.
