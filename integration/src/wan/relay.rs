@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
-use towpath_netem::{Link, LinkConfig, LinkError};
+use towpath_netem::{Link, LinkConfig, LinkError, LinkStatistics};
 
 /// The most packets that are taken from one side before those that are due have their turn.
 const READ_BURST: usize = 16;
@@ -70,18 +70,26 @@ pub struct Direction {
     pub bytes: u64,
     /// The longest of them: above the MTU if somebody left segmentation to us.
     pub longest_bytes: u64,
-    /// Packets that the loss took.
+    /// Packets that the loss took: by chance, in bursts, by their number or as acknowledgments.
     pub lost: u64,
-    /// Their bytes.
-    pub lost_bytes: u64,
+    /// Packets that an outage took.
+    pub lost_in_outages: u64,
     /// Packets that found the queue full.
     pub overflowed: u64,
-    /// Their bytes.
-    pub overflowed_bytes: u64,
+    /// Packets that the queue dropped by its own rules.
+    pub managed: u64,
+    /// Packets that the policer dropped.
+    pub policed: u64,
+    /// The bytes of all these.
+    pub missing_bytes: u64,
+    /// Packets that the queue marked.
+    pub marked: u64,
     /// Copies that were made.
     pub duplicated: u64,
     /// Packets that were held back.
     pub reordered: u64,
+    /// Packets of which a bit was turned over.
+    pub corrupted: u64,
     /// Packets, copies included, that were handed over.
     pub delivered: u64,
     /// Their bytes.
@@ -99,12 +107,7 @@ pub struct Direction {
 impl Direction {
     /// Packets that did not arrive.
     pub fn missing(&self) -> u64 {
-        self.lost + self.overflowed
-    }
-
-    /// Their bytes.
-    pub fn missing_bytes(&self) -> u64 {
-        self.lost_bytes + self.overflowed_bytes
+        self.lost + self.lost_in_outages + self.overflowed + self.managed + self.policed
     }
 
     /// The most bytes that were handed over in a second.
@@ -184,18 +187,14 @@ impl Way {
     }
 
     fn offer(&mut self, now_ns: u64, packet: &[u8]) {
-        let before = self.link.statistics();
+        let before = lost(&self.link.statistics());
         let bytes = packet.len() as u64;
         self.link.offer(now_ns, packet.to_vec());
-        let after = self.link.statistics();
+        let is_lost = lost(&self.link.statistics()) > before;
         let told = &mut self.told;
-        if after.lost > before.lost {
-            told.lost_bytes += bytes;
-            if told.lost_numbers.len() < LOST_NUMBERS {
-                told.lost_numbers.push(told.packets);
-            }
+        if is_lost && told.lost_numbers.len() < LOST_NUMBERS {
+            told.lost_numbers.push(told.packets);
         }
-        told.overflowed_bytes += bytes * (after.overflowed - before.overflowed);
         told.longest_bytes = told.longest_bytes.max(bytes);
         told.packets += 1;
         told.bytes += bytes;
@@ -204,7 +203,7 @@ impl Way {
     fn deliver(&mut self, now_ns: u64, to: &File, histogram: &mut Histogram) {
         while let Some(due_ns) = self.link.next_delivery_ns() {
             let Some(packet) = self.link.deliver(now_ns) else { return };
-            histogram.add(now_ns - due_ns);
+            histogram.add(now_ns.saturating_sub(due_ns));
             let bytes = packet.len() as u64;
             self.told.delivered_bytes += bytes;
             let bucket = (now_ns / (BUCKET_MS * 1_000_000)) as usize;
@@ -222,15 +221,26 @@ impl Way {
     fn finish(self) -> Direction {
         let statistics = self.link.statistics();
         Direction {
-            lost: statistics.lost,
+            lost: lost(&statistics),
+            lost_in_outages: statistics.lost_in_outages,
             overflowed: statistics.overflowed,
+            managed: statistics.managed,
+            policed: statistics.policed,
+            missing_bytes: statistics.dropped_bytes,
+            marked: statistics.marked,
             duplicated: statistics.duplicated,
             reordered: statistics.reordered,
+            corrupted: statistics.corrupted,
             delivered: statistics.delivered,
             under_way: self.link.in_flight() as u64,
             ..self.told
         }
     }
+}
+
+/// Packets that the loss took, whatever its pattern.
+fn lost(statistics: &LinkStatistics) -> u64 {
+    statistics.lost + statistics.lost_by_number + statistics.lost_in_bursts + statistics.lost_acks
 }
 
 /// Carries packets between two TUN descriptors that do not block until `stop` is readable or at its

@@ -199,7 +199,7 @@ fn verdict(wanted: Wanted, label: &str, name: &str, ratio: f64, of_clean: f64) -
 /// headers are not counted.
 fn missing_payload(outcome: &Outcome) -> f64 {
     let out = &outcome.relay.out;
-    out.missing_bytes().saturating_sub(out.missing() * HEADER_BYTES) as f64
+    out.missing_bytes.saturating_sub(out.missing() * HEADER_BYTES) as f64
 }
 
 fn sent_again(outcome: &Outcome) -> f64 {
@@ -285,7 +285,7 @@ mod tests {
         };
         outcome.flows = vec![FlowOutcome { goodput_mbps, sending, ..FlowOutcome::default() }];
         outcome.relay.out.lost = lost;
-        outcome.relay.out.lost_bytes = lost * 1_500;
+        outcome.relay.out.missing_bytes = lost * 1_500;
         outcome
     }
 
