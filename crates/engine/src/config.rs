@@ -63,18 +63,22 @@ pub enum CongestionControl {
     /// RFC 9438.
     #[default]
     Cubic,
+    /// RFC 8257, for networks that mark early: ECN is asked for and accepted whatever `tcp_ecn` says.
+    Dctcp,
     /// RFC 5681 with byte counting.
     Reno,
 }
 
 impl CongestionControl {
     /// All of them, in the order in which a list shows them.
-    pub const ALL: &[CongestionControl] = &[CongestionControl::Cubic, CongestionControl::Reno];
+    pub const ALL: &[CongestionControl] =
+        &[CongestionControl::Cubic, CongestionControl::Dctcp, CongestionControl::Reno];
 
     /// Linux's name of it.
     pub fn name(self) -> &'static str {
         match self {
             CongestionControl::Cubic => "cubic",
+            CongestionControl::Dctcp => "dctcp",
             CongestionControl::Reno => "reno",
         }
     }
@@ -493,13 +497,13 @@ impl Value for (u16, u16) {
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
         match text.trim() {
-            other @ ("bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
+            other @ ("bbr" | "bbr3") => Err(ConfigError::NotBuilt {
                 name,
                 value: other.to_owned(),
-                expected: "there are: cubic, reno",
+                expected: "there are: cubic, dctcp, reno",
             }),
             other => CongestionControl::from_name(other).ok_or_else(|| {
-                invalid(name, other, "the name of a congestion control: cubic, reno")
+                invalid(name, other, "the name of a congestion control: cubic, dctcp, reno")
             }),
         }
     }

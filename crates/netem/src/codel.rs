@@ -37,6 +37,13 @@ struct Waiting<P> {
     payload: P,
 }
 
+/// What is known of the first packet in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NextEvent {
+    Departure { at_ns: u64 },
+    Decision { at_ns: u64 },
+}
+
 /// What the wire took from the queue at one moment.
 #[derive(Debug)]
 pub(crate) struct Taken<P> {
@@ -101,10 +108,16 @@ impl<P: Payload> CoDelQueue<P> {
         self.waiting.front().map(|first| wire.would_send(first.came_ns, 0).begins_ns)
     }
 
-    /// When the first packet would be on the wire, if it were not dropped.
-    pub(crate) fn next_departure_ns(&self, wire: &Wire) -> Option<u64> {
+    /// When the first packet departs, if nothing else comes; or, where it may be dropped and a
+    /// shorter one take its place, when that is decided.
+    pub(crate) fn next_event(&self, wire: &Wire) -> Option<NextEvent> {
         let first = self.waiting.front()?;
-        Some(wire.would_send(first.came_ns, first.payload.len()).ends_ns)
+        let sending = wire.would_send(first.came_ns, first.payload.len());
+        Some(if self.control.may_strike(sending.begins_ns) {
+            NextEvent::Decision { at_ns: sending.begins_ns }
+        } else {
+            NextEvent::Departure { at_ns: sending.ends_ns }
+        })
     }
 
     /// Lets the wire take a packet at `now_ns`: `deque` of RFC 8289, section 5.5.
@@ -226,6 +239,12 @@ impl Control {
             Some(at_ns) if now_ns >= at_ns => Over::Yes,
             Some(_) => Over::No,
         }
+    }
+
+    /// Whether a packet that the wire takes at `at_ns` may be struck, whatever it has waited.
+    fn may_strike(&self, at_ns: u64) -> bool {
+        let over = self.first_above_ns.is_some_and(|above_ns| at_ns >= above_ns);
+        over && (!self.dropping || at_ns >= self.drop_next_ns)
     }
 
     /// Dropping begins: where it ended if that is not long ago, since the rate of drops that held

@@ -4,7 +4,7 @@
 //! with its delay and reordering. A lost packet takes no room in the queue; a duplicate does.
 //! Corruption happens on the wire, so a packet that the queue refuses is not counted as corrupted.
 
-use crate::codel::CoDelQueue;
+use crate::codel::{CoDelQueue, NextEvent};
 use crate::config::{Discipline, LinkConfig, LinkError, OutageFate};
 use crate::delay::{DelayLine, Travel, nanos};
 use crate::fifo::Fifo;
@@ -265,9 +265,11 @@ impl<P: Payload> Link<P> {
     pub fn next_delivery_ns(&self) -> Option<u64> {
         let waiting = match &self.queue {
             Queue::Fifo(_) => None,
-            Queue::CoDel(codel) => codel.next_departure_ns(&self.wire).map(|departs_ns| {
-                let delay_ns = self.way.steady_delay_ns(departs_ns).unwrap_or(0);
-                departs_ns.saturating_add(delay_ns)
+            Queue::CoDel(codel) => codel.next_event(&self.wire).map(|event| match event {
+                NextEvent::Decision { at_ns } => at_ns,
+                NextEvent::Departure { at_ns } => {
+                    at_ns.saturating_add(self.way.steady_delay_ns(at_ns).unwrap_or(0))
+                }
             }),
         };
         self.way.next_arrival_ns().into_iter().chain(waiting).min()

@@ -19,6 +19,7 @@ use crate::timer::TimerKind;
 
 /// What an acknowledgment told, on its way to the congestion controller.
 struct News {
+    delivered_segments: u32,
     marked: Marked,
     acked_bytes: u64,
     prior_in_flight_bytes: u64,
@@ -111,8 +112,11 @@ impl Connection {
             self.rtt.on_sample(sample);
         }
         // Congestion.
-        let marked = self.take_marks(segment, delivered_before, &outcome);
-        let news = News { marked, acked_bytes, prior_in_flight_bytes, rtt, outcome };
+        let delivered = self.recovery.delivered().saturating_sub(delivered_before);
+        let delivered_segments = u32::try_from(delivered).unwrap_or(u32::MAX);
+        let marked = self.take_marks(segment, delivered_segments, &outcome);
+        let news =
+            News { delivered_segments, marked, acked_bytes, prior_in_flight_bytes, rtt, outcome };
         self.tell_congestion(now, context, &news);
         if advanced {
             self.grow_send_buffer(context.config);
@@ -149,20 +153,19 @@ impl Connection {
     fn take_marks(
         &mut self,
         segment: &Segment,
-        delivered_before: u64,
+        delivered_segments: u32,
         outcome: &Outcome,
     ) -> Marked {
         let newer = match (&self.timestamps, segment.options.timestamps) {
             (Some(timestamps), Some(option)) => timestamps.is_newer(option.value),
             _ => false,
         };
-        let delivered = self.recovery.delivered().saturating_sub(delivered_before);
         let phase = self.recovery.phase_name();
         self.ecn.marked(
             segment.flags,
             &Echo {
                 option: segment.options.acc_ecn.as_ref(),
-                delivered_segments: u32::try_from(delivered).unwrap_or(u32::MAX),
+                delivered_segments,
                 delivered_bytes: outcome.delivered,
                 progress: outcome.delivered > 0 || newer,
                 exact: self.sack || matches!(phase, RecoveryPhase::Open | RecoveryPhase::Cwr),
@@ -208,6 +211,8 @@ impl Connection {
                 now,
                 acked_bytes: news.acked_bytes,
                 delivered_bytes: outcome.delivered,
+                delivered_segments: news.delivered_segments,
+                marked_segments: news.marked.segments.min(news.delivered_segments),
                 newly_lost_bytes: outcome.lost,
                 in_flight_bytes: self.recovery.pipe(),
                 prior_in_flight_bytes: news.prior_in_flight_bytes,

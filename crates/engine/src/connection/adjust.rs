@@ -86,7 +86,7 @@ impl Connection {
 
     /// Another congestion control takes over where this one stands.
     fn change_congestion_control(&mut self, config: &Config) {
-        let choice = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        let choice = self.user.options.congestion_control(config);
         let controller = self.congestion.controller();
         let start = Start {
             window: controller.window(),

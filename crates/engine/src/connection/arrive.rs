@@ -84,6 +84,12 @@ impl Connection {
         self.check_urgent(&segment);
         // Seventh, the text, and eighth, the FIN.
         if !payload.is_empty() {
+            if self.recv.policy().is_pending()
+                && let Some(flags) = self.ecn.before_change(ip.ecn)
+            {
+                let fields = self.recv.acknowledge(self.max_blocks());
+                self.owed.before_mark = Some(Box::new((fields, flags)));
+            }
             let hurry = self.ecn.on_text(ip.ecn);
             self.hurry_ack(hurry);
         }

@@ -94,9 +94,10 @@ impl Connection {
         let timestamp = syn_sent.timestamp(now);
         let mss = self.user.options.advertised_mss(self.tuple.remote_ip, context.mtu);
         let offer = Offer::new(mss, self.recv.window());
+        let wish = self.user.options.ecn(context.config).request;
         let (flags, ack, options) = match &syn_sent.crossed {
             None => (
-                Flags::SYN | ecn::syn_flags(context.config, self.syn_retransmissions()),
+                Flags::SYN | ecn::syn_flags(context.config, wish, self.syn_retransmissions()),
                 SeqNumber::default(),
                 negotiate::syn_options(context.config, &offer, timestamp),
             ),
@@ -122,7 +123,10 @@ impl Connection {
             urgent: 0,
             options,
         };
-        Some(self.packet(context, segment, Codepoint::NotEct, Chunks::new()))
+        // A SYN that is lost for a queue that could have marked it costs a second.
+        let asks = segment.flags.contains(Flags::ECE) && self.wants_every_mark();
+        let codepoint = if asks { Codepoint::Ect0 } else { Codepoint::NotEct };
+        Some(self.packet(context, segment, codepoint, Chunks::new()))
     }
 
     fn emit_again(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
@@ -174,6 +178,10 @@ impl Connection {
     }
 
     fn emit_ack(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if let Some((fields, flags)) = self.owed.before_mark.take().map(|owed| *owed) {
+            let segment = self.segment(now, self.send.nxt(), Flags::ACK | flags, Some(fields));
+            return Some(self.packet(context, segment, Codepoint::Ect0, Chunks::new()));
+        }
         if !self.recv.policy().is_due() || !self.may_acknowledge() {
             return None;
         }
@@ -335,11 +343,15 @@ impl Connection {
         });
     }
 
+    fn wants_every_mark(&self) -> bool {
+        self.congestion.controller().wants_every_mark()
+    }
+
     fn may_acknowledge(&self) -> bool {
         !matches!(self.state.name(), StateName::SynSent | StateName::Closed)
     }
 
-    fn max_blocks(&self) -> usize {
+    pub(super) fn max_blocks(&self) -> usize {
         if self.sack { max_sack_blocks(self.timestamps.is_some()) } else { 0 }
     }
 

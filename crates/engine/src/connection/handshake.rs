@@ -92,6 +92,7 @@ impl Connection {
         if ack {
             let ecn = negotiate::on_syn_ack(
                 context.config,
+                self.user.options.ecn(context.config).request,
                 segment.flags,
                 arrival.ip.ecn,
                 segment.options.acc_ecn.as_ref(),

@@ -29,7 +29,7 @@ use core::time::Duration;
 
 use towpath_wire::SeqNumber;
 use towpath_wire::ip::Ecn as Codepoint;
-use towpath_wire::tcp::WindowScale;
+use towpath_wire::tcp::{Flags, WindowScale};
 
 use self::answers::Answers;
 use self::handshake::SynSent;
@@ -53,7 +53,7 @@ use crate::instant::Instant;
 use crate::memory::Supply;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
-use crate::recv::{RecvSpace, Surroundings};
+use crate::recv::{AckFields, RecvSpace, Surroundings};
 use crate::rtt::RttEstimator;
 use crate::send::SendSpace;
 use crate::send::mss::SendMss;
@@ -110,6 +110,8 @@ struct Owed {
     syn: bool,
     probe: bool,
     keep_alive: bool,
+    /// An ACK of what arrived before the mark did, with the ECN flags of then.
+    before_mark: Option<Box<(AckFields, Flags)>>,
 }
 
 /// A reset that is to be sent.
@@ -192,7 +194,7 @@ impl Connection {
             ecn: Ecn::default(),
             recovery: Recovery::new(iss),
             congestion: Congestion::new(
-                options.congestion.unwrap_or(config.tcp_congestion_control),
+                options.congestion_control(config),
                 config,
                 &Start {
                     window,
@@ -231,7 +233,6 @@ impl Connection {
         self.recv.on_handshake(handshake.irs, agreed.window_scale.is_some());
         self.recovery.on_handshake(agreed.sack);
         self.sack = agreed.sack;
-        self.ecn = Ecn::new(handshake.ecn);
         self.timestamps = agreed.timestamp.map(|value| {
             Timestamps::new(handshake.timestamp_offset, value, handshake.timestamp_at)
         });
@@ -242,7 +243,7 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        let control = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        let control = self.user.options.congestion_control(config);
         let start = Start {
             window: self.initial_window,
             slow_start_threshold: u64::MAX,
@@ -250,6 +251,7 @@ impl Connection {
             alternative_backoff: config.abe,
         };
         self.congestion = Congestion::new(control, config, &start);
+        self.ecn = Ecn::new(handshake.ecn, self.congestion.controller().wants_every_mark());
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;

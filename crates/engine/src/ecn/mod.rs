@@ -50,10 +50,11 @@ pub(crate) enum Leaving {
 }
 
 impl Ecn {
-    pub(crate) fn new(agreement: Agreement) -> Ecn {
+    /// `every_mark` is whether the congestion control answers each mark by itself.
+    pub(crate) fn new(agreement: Agreement, every_mark: bool) -> Ecn {
         match agreement {
             Agreement::Off => Ecn::Off,
-            Agreement::Classic => Ecn::Classic(Classic::default()),
+            Agreement::Classic => Ecn::Classic(Classic::new(every_mark)),
             Agreement::Accurate(start) => Ecn::Accurate(Box::new(Accurate::new(start))),
         }
     }
@@ -102,6 +103,15 @@ impl Ecn {
                 classic.on_reduced(segment.sequence_len(text_len) > 0)
             }
             _ => Hurry::None,
+        }
+    }
+
+    /// Text is about to be taken that arrived with this codepoint: the flags with which everything
+    /// before it must be acknowledged first, if its acknowledgment would say otherwise.
+    pub(crate) fn before_change(&self, codepoint: Codepoint) -> Option<Flags> {
+        match self {
+            Ecn::Classic(classic) => classic.before_change(codepoint),
+            _ => None,
         }
     }
 

@@ -59,10 +59,10 @@ pub(crate) fn bits(number: u32) -> Flags {
 /// The flags of our SYN; the first of its retransmissions still asks for accurate ECN, none for
 /// classic ECN: the path may drop what asks.
 // Implements: RFC9768 s3.1.1a, RFC9768 s3.1.4a, RFC3168 s6.1.1a, RFC3168 s6.1.1.1
-pub(crate) fn syn_flags(config: &Config, retransmissions: u32) -> Flags {
+pub(crate) fn syn_flags(config: &Config, wish: EcnForm, retransmissions: u32) -> Flags {
     let classic = Flags::ECE | Flags::CWR;
     let falls_back = |after: u32| config.tcp_ecn_fallback && retransmissions > after;
-    match config.tcp_ecn.request {
+    match wish {
         EcnForm::Classic if !falls_back(0) => classic,
         EcnForm::Accurate if !falls_back(1) => classic | Flags::AE,
         _ => Flags::empty(),
@@ -106,12 +106,13 @@ fn is_true(config: &Config, number: u8) -> bool {
 // Implements: RFC9768 s3.1.2a, RFC3168 s6.1.1a, RFC3168 s6.1.1b
 pub(crate) fn on_syn_ack(
     config: &Config,
+    wish: EcnForm,
     flags: Flags,
     arrived: Codepoint,
     option: Option<&AccEcn>,
 ) -> Agreement {
     let code = number(flags);
-    match (config.tcp_ecn.request, code) {
+    match (wish, code) {
         (EcnForm::Off, _) => Agreement::Off,
         (EcnForm::Classic, _) if code & 0b011 == 0b001 => Agreement::Classic,
         (EcnForm::Classic, _) => Agreement::Off,
@@ -156,9 +157,14 @@ pub(crate) enum Asked {
 
 impl Asked {
     // Implements: RFC9768 s3.1.2b, RFC3168 s6.1.1a, RFC3168 s6.1.1e
-    pub(crate) fn new(config: &Config, flags: Flags, arrived: Codepoint) -> Asked {
+    pub(crate) fn new(
+        accepted: EcnForm,
+        every_mark: bool,
+        flags: Flags,
+        arrived: Codepoint,
+    ) -> Asked {
         let code = number(flags);
-        if config.tcp_ecn.accept == EcnForm::Accurate && !matches!(code, 0b000 | 0b011) {
+        if accepted == EcnForm::Accurate && !matches!(code, 0b000 | 0b011) {
             return Asked::Accurate {
                 arrived,
                 failures: Failures::default(),
@@ -166,8 +172,9 @@ impl Asked {
             };
         }
         // A SYN that can be marked asks for more than classic ECN, or its bits were played with.
-        let plain = arrived == Codepoint::NotEct || flags.contains(Flags::AE);
-        if config.tcp_ecn.accept != EcnForm::Off && code & 0b011 == 0b011 && plain {
+        // DCTCP's can.
+        let plain = arrived == Codepoint::NotEct || flags.contains(Flags::AE) || every_mark;
+        if accepted != EcnForm::Off && code & 0b011 == 0b011 && plain {
             return Asked::Classic;
         }
         Asked::Off

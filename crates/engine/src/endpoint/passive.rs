@@ -7,6 +7,7 @@
 
 use core::net::IpAddr;
 
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, WindowScale};
 
 use super::syn_received::{self, Syn, SynAck, SynReceived};
@@ -257,6 +258,7 @@ impl Endpoint {
             agreed: &agreed,
             // Nobody would remember it.
             ecn: (Flags::empty(), false),
+            codepoint: Codepoint::NotEct,
             offer: &syn.offer(&self.config, self.mtu, &agreed),
             timestamp: syn_cookies::timestamp(now, syn.timestamp_offset, &agreed),
             ttl: syn.options.ttl.unwrap_or(self.config.ip_default_ttl),

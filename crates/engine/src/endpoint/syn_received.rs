@@ -9,7 +9,7 @@ use towpath_wire::tcp::{Flags, Segment, WindowScale};
 
 use super::table::FourTuple;
 use crate::chunks::Chunks;
-use crate::config::Config;
+use crate::config::{Config, CongestionControl};
 use crate::connection::emit;
 use crate::connection::negotiate::{self, Agreed, Handshake, Offer};
 use crate::connection::options::SocketOptions;
@@ -33,6 +33,8 @@ pub(crate) struct SynReceived {
     irs: SeqNumber,
     agreed: Agreed,
     ecn: Asked,
+    /// The congestion control answers each mark by itself (DCTCP).
+    every_mark: bool,
     timestamp_offset: u32,
     created_at: Instant,
     last_answer: Instant,
@@ -112,6 +114,8 @@ pub(crate) struct SynAck<'a> {
     pub(crate) agreed: &'a Agreed,
     /// The ECN flags, and whether the option of accurate ECN goes with them.
     pub(crate) ecn: (Flags, bool),
+    /// The codepoint of its packet.
+    pub(crate) codepoint: Codepoint,
     pub(crate) offer: &'a Offer,
     pub(crate) timestamp: u32,
     pub(crate) ttl: u8,
@@ -133,7 +137,9 @@ impl SynAck<'_> {
             urgent: 0,
             options,
         };
-        packet(self.tuple, self.ttl, self.dscp, segment)
+        let mut packet = packet(self.tuple, self.ttl, self.dscp, segment);
+        packet.ip.ecn = self.codepoint;
+        packet
     }
 }
 
@@ -148,6 +154,7 @@ impl SynReceived {
     ) -> SynReceived {
         let options = syn.options;
         let agreed = Agreed::new(config, &syn.segment.options);
+        let every_mark = options.congestion_control(config) == CongestionControl::Dctcp;
         SynReceived {
             tuple: syn.tuple,
             listener,
@@ -155,7 +162,13 @@ impl SynReceived {
             iss: syn.iss,
             irs: syn.segment.seq,
             agreed,
-            ecn: Asked::new(config, syn.segment.flags, syn.codepoint),
+            ecn: Asked::new(
+                options.ecn(config).accept,
+                every_mark,
+                syn.segment.flags,
+                syn.codepoint,
+            ),
+            every_mark,
             timestamp_offset: syn.timestamp_offset,
             created_at: now,
             last_answer: now,
@@ -313,6 +326,7 @@ impl SynReceived {
             irs: self.irs,
             agreed: &self.agreed,
             ecn: (self.ecn.syn_ack_flags(self.timeouts), self.ecn.has_option(config, self.answers)),
+            codepoint: if self.every_mark { Codepoint::Ect0 } else { Codepoint::NotEct },
             offer: &self.offer,
             timestamp: timestamps::clock(now, self.timestamp_offset),
             ttl: self.ttl,

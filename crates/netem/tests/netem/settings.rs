@@ -279,7 +279,7 @@ mod files {
 
     #[test]
     fn the_example_of_the_documentation_reads() {
-        let source = include_str!("../src/config/mod.rs");
+        let source = include_str!("../../src/config/mod.rs");
         let lines = source.lines().skip_while(|line| *line != "/// ```toml").skip(1);
         let lines = lines.take_while(|line| *line != "/// ```");
         let file: String = lines.map(|line| format!("{}\n", &line[3..])).collect();
