@@ -35,7 +35,8 @@ pub struct Options {
     /// The first seed; the others follow.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Which ways, by name.
+    /// Which ways: clean, loss-0.1, loss-1, loss-2, loss-5, bursts, late, duplicates, long, shallow
+    /// [default: all].
     #[arg(long, value_delimiter = ',', value_parser = links::named)]
     pub links: Vec<WanLink>,
     /// Which controllers.
