@@ -183,8 +183,7 @@ fn a_kernel_that_asks_for_ecn_gets_it_and_is_not_asked() {
         .needs([Need::Tshark, Need::Iproute2])
         .play(async |scene| {
             let here = Network::here();
-            for (wish, asked, answered) in
-                [("0", 0, 0), ("1", flags::ECE | flags::CWR, flags::ECE)]
+            for (wish, asked, answered) in [("0", 0, 0), ("1", flags::ECE | flags::CWR, flags::ECE)]
             {
                 here.sysctl("net.ipv4.tcp_ecn", wish);
                 let (ours, kernels) = scene.pair(Opener::Kernel).await;
