@@ -73,7 +73,7 @@ impl Connection {
         else {
             return false;
         };
-        if !timestamps.is_old(now, option.value) {
+        if !timestamps.is_out_of_date(now, option.value) {
             return false;
         }
         let repeated = len == 0
