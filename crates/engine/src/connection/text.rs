@@ -84,7 +84,7 @@ impl Connection {
             if let (Some(timestamps), Some(option)) = (&self.timestamps, segment.options.timestamps)
                 && let Some(sample) = timestamps.sample(now, option.echo)
             {
-                self.recv.on_rtt(sample);
+                self.recv.on_echo(option.echo, sample, text_len, received.readable);
             }
         }
         if let Owes::By(deadline) = received.owes

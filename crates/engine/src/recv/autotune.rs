@@ -15,21 +15,39 @@ pub(crate) struct AutoTune {
     taken: u64,
     best: u64,
     rtt: Option<Duration>,
+    last_echo: Option<u32>,
     /// When, and at which offset, the measured window began, where there are no timestamps.
     window: Option<(Instant, u64)>,
 }
 
 impl AutoTune {
     pub(crate) fn new(now: Instant, initial: u64) -> AutoTune {
-        AutoTune { round_began: now, taken: 0, best: initial, rtt: None, window: None }
+        AutoTune {
+            round_began: now,
+            taken: 0,
+            best: initial,
+            rtt: None,
+            last_echo: None,
+            window: None,
+        }
     }
 
-    /// A round-trip time as the receiver sees it: from a timestamp echoed with data.
-    pub(crate) fn on_rtt(&mut self, sample: Duration) {
-        self.rtt = Some(match self.rtt {
-            None => sample,
-            Some(rtt) => rtt.min(rtt * 7 / 8 + sample / 8),
-        });
+    /// A round-trip time as the receiver sees it: from a timestamp echoed with data. Only the first
+    /// segment with an echo says something. A shorter time is taken at its word; of a longer one,
+    /// which also has what the sender waited for, an eighth, and nothing while a reader that lags
+    /// behind (`drained` is false) may be what it waited for.
+    pub(crate) fn on_echo(&mut self, echo: u32, sample: Duration, drained: bool) {
+        if self.last_echo.replace(echo) == Some(echo) {
+            return;
+        }
+        match self.rtt {
+            Some(rtt) if sample >= rtt => {
+                if drained {
+                    self.rtt = Some(rtt * 7 / 8 + sample / 8);
+                }
+            }
+            _ => self.rtt = Some(sample),
+        }
     }
 
     /// The round-trip time as the receiver sees it.
@@ -82,17 +100,48 @@ mod tests {
     #[test]
     fn a_round_trip_of_hours_overflows_nothing() {
         let mut tune = AutoTune::new(Instant::ZERO, 1);
-        tune.on_rtt(Duration::from_secs(3600));
+        tune.on_echo(1, Duration::from_secs(3600), true);
         assert_eq!(tune.on_read(Instant::from_millis(1), usize::MAX, 1000), None);
         let hours = Instant::ZERO + Duration::from_secs(7200);
         assert_eq!(tune.on_read(hours, usize::MAX, 1000), Some(usize::MAX));
     }
 
     #[test]
+    fn a_shorter_round_trip_counts_at_once_and_a_longer_one_by_an_eighth() {
+        let ms = Duration::from_millis;
+        let mut tune = AutoTune::new(Instant::ZERO, 1);
+        for (echo, sample, drained, rtt) in [
+            (1, 100, true, 100),
+            (2, 180, true, 110),
+            (2, 900, true, 110), // the same echo
+            (3, 900, false, 110),
+            (4, 20, false, 20),
+        ] {
+            tune.on_echo(echo, ms(sample), drained);
+            assert_eq!(tune.rtt(), Some(ms(rtt)), "echo {echo}");
+        }
+    }
+
+    #[test]
+    fn without_timestamps_the_arrival_of_a_whole_window_is_a_round_trip() {
+        let at = Instant::from_millis;
+        let mut tune = AutoTune::new(at(0), 1);
+        for (millis, next, rtt) in
+            [(0, 1000, None), (30, 10_999, None), (50, 11_000, Some(50)), (70, 21_000, Some(20))]
+        {
+            tune.on_arrival(at(millis), next, 10_000);
+            assert_eq!(tune.rtt(), rtt.map(Duration::from_millis), "{millis}");
+        }
+        // A longer one is the sender's pause.
+        tune.on_arrival(at(900), 31_000, 10_000);
+        assert_eq!(tune.rtt(), Some(Duration::from_millis(20)));
+    }
+
+    #[test]
     fn a_reader_that_takes_more_each_round_trip_gets_room_for_twice_as_much() {
         let at = Instant::from_millis;
         let mut tune = AutoTune::new(at(0), 10_000);
-        tune.on_rtt(Duration::from_millis(100));
+        tune.on_echo(1, Duration::from_millis(100), true);
         assert_eq!(tune.on_read(at(50), 8000, 1000), None, "within the round");
         assert_eq!(tune.on_read(at(100), 1000, 1000), None, "no more than before");
         assert_eq!(tune.on_read(at(150), 15_000, 1000), None);

@@ -314,8 +314,13 @@ impl RecvSpace {
         }
     }
 
-    pub(crate) fn on_rtt(&mut self, sample: Duration) {
-        self.tune.on_rtt(sample);
+    /// A segment brought `text_len` bytes, of them `readable` new ones in order, and echoed a
+    /// timestamp of ours.
+    pub(crate) fn on_echo(&mut self, echo: u32, sample: Duration, text_len: usize, readable: u64) {
+        // A small one may have waited for its application.
+        if text_len >= self.rcv_mss as usize {
+            self.tune.on_echo(echo, sample, self.readable() as u64 <= readable);
+        }
     }
 
     /// The application chose another buffer or clamp.
