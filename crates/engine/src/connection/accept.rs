@@ -1,6 +1,7 @@
 //! Whether a segment is of this connection's present: sequence number, timestamps, RST and SYN, by
 //! RFC 9293 section 3.10.7.4, RFC 7323 section 5.3 and RFC 5961.
 
+use towpath_wire::SeqNumber;
 use towpath_wire::tcp::{Flags, Segment};
 
 use super::arrive::Step;
@@ -197,8 +198,14 @@ impl Connection {
             }
             return;
         }
+        self.answer_duplicate(context, segment.seq, segment.sequence_len(text_len));
+    }
+
+    /// The ACK that answers sequence numbers of which nothing is kept. Where they came before, our
+    /// ACKs are lost or late: the next ones do not wait (Linux's `tcp_send_dupack`).
+    pub(super) fn answer_duplicate(&mut self, context: &Context<'_>, seq: SeqNumber, len: u32) {
         let around = self.surroundings(context.config);
-        self.recv.report_duplicate(segment.seq, text_len as u32, around);
+        self.recv.report_duplicate(seq, len, around);
         self.recv.policy_mut().owe_now();
     }
 }

@@ -74,6 +74,11 @@ impl UserSide {
         }
     }
 
+    /// The application reads no more.
+    pub(super) fn is_read_shut(&self) -> bool {
+        self.read_shut
+    }
+
     /// Something became ready.
     pub(crate) fn raise(&mut self, readiness: Readiness) {
         if self.attached {

@@ -252,13 +252,15 @@ impl RecvSpace {
     /// A segment that carries nothing new, or lies out of the window, owes an ACK, with a D-SACK
     /// where it repeats bytes.
     pub(crate) fn report_duplicate(&mut self, seq: SeqNumber, len: u32, around: Surroundings) {
-        if len == 0 || !around.dsack {
+        let nxt = self.nxt();
+        if len == 0 || !seq.before(nxt) {
             return;
         }
-        let next = self.assembler.next();
-        let below = self.seq(next).signed_distance_from(seq);
-        if below > 0
-            && let Some(from) = next.checked_sub(below as u64)
+        self.policy.enter_quick_mode(self.window_segments());
+        // The FIN is a number like any other.
+        let next = self.assembler.next() + u64::from(self.fin_received);
+        if around.dsack
+            && let Some(from) = next.checked_sub(u64::from(nxt.distance_from(seq)))
         {
             self.sack.on_duplicate(from, (from + u64::from(len)).min(next));
         }
