@@ -158,7 +158,9 @@ impl Connection {
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
-        if self.state.may_send() && self.is_room_worth_a_wake(config) {
+        // Whoever was refused memory would only be refused again.
+        let may_write = self.is_room_worth_a_wake(config) && !self.user.wants_memory;
+        if self.state.may_send() && may_write {
             readiness |= Readiness::WRITABLE;
         }
         readiness
