@@ -330,6 +330,51 @@ mod tests {
         assert_eq!(arrive(&mut policy, 20), Owes::By(at(60)));
     }
 
+    /// The delay of an ACK after segments that came in these gaps, in milliseconds.
+    fn delay_after(gaps: &[u64], srtt: Option<u64>) -> Option<u128> {
+        let mut policy = AckPolicy::new(44);
+        let mut now = 0;
+        policy.on_data(at(now), Duration::from_secs(1), 40);
+        policy.stop_quick();
+        for gap in gaps {
+            now += gap;
+            policy.on_data(at(now), Duration::from_secs(1), 40);
+        }
+        match policy.decide(at(now), false, false, None, srtt.map(Duration::from_millis)) {
+            Owes::By(due) => Some((due - at(now)).as_millis()),
+            Owes::Now => None,
+        }
+    }
+
+    // Shows: 9293 MUST-40
+    #[test]
+    fn the_delay_follows_the_gaps_and_is_from_40_to_200_ms_and_no_round_trip_too_long() {
+        for (gaps, srtt, delay) in [
+            (&[][..], None, 40),
+            (&[30], None, 50),
+            (&[30, 49], None, 74),
+            (&[30, 49, 73], None, 110),
+            (&[30, 49, 73], Some(60), 60),
+            (&[30, 49, 73], Some(10), 40),
+            (&[30, 49, 73, 109, 163, 200], None, 200),
+            (&[30, 10], None, 45),
+        ] {
+            assert_eq!(delay_after(gaps, srtt), Some(delay), "{gaps:?} {srtt:?}");
+        }
+    }
+
+    #[test]
+    fn quick_acks_are_used_up_one_by_one() {
+        let mut policy = AckPolicy::new(44);
+        policy.on_data(at(0), RTO, 6);
+        let mut quick = 0;
+        while policy.decide(at(0), false, false, None, None) == Owes::Now {
+            policy.on_ack_sent();
+            quick += 1;
+        }
+        assert_eq!(quick, 3, "half of the window's segments");
+    }
+
     // Shows: 9293 SHLD-19
     #[test]
     fn more_than_one_full_segment_is_acknowledged_at_once() {

@@ -410,6 +410,7 @@ impl RecvSpace {
 mod tests {
     use bytes::Bytes;
 
+    use super::ack_policy::Owes;
     use super::intake::Received;
     use super::*;
     use crate::connection::options::SocketOptions;
@@ -488,6 +489,53 @@ mod tests {
         assert_eq!((received.readable, received.verdict), (0, Verdict::Duplicate));
         let ack = recv.acknowledge(3);
         assert_eq!(ack.sack.as_slice(), [SackBlock { left: IRS + 1, right: IRS + 5 }]);
+    }
+
+    #[test]
+    fn sack_blocks_take_four_bytes_and_eight_each() {
+        let mut recv = space();
+        assert_eq!(recv.sack_option_len(3), 0);
+        for (hole, len) in [(1, 12), (2, 20), (3, 28), (4, 28)] {
+            text(&mut recv, 10 * hole, b"x", false);
+            assert_eq!(recv.sack_option_len(3), len, "{hole}");
+        }
+        assert_eq!(recv.sack_option_len(0), 0);
+    }
+
+    #[test]
+    fn the_peers_segment_size_is_a_size_that_comes_twice_without_the_end_of_a_write() {
+        for (len, push, fin, estimate) in [
+            (200, false, false, 200),
+            (200, true, false, 536),
+            (200, false, true, 536),
+            (87, false, false, 536),
+            (88, false, false, 88),
+        ] {
+            let mut recv = space();
+            recv.measure(len, push, fin);
+            assert_eq!(recv.rcv_mss(), 536, "once is nothing");
+            recv.measure(len, push, fin);
+            assert_eq!(recv.rcv_mss(), estimate, "{len} {push} {fin}");
+        }
+        // From the guess on, also at the end of a write.
+        let mut recv = space();
+        recv.measure(1000, false, false);
+        for _ in 0..2 {
+            recv.measure(536, true, false);
+        }
+        assert_eq!(recv.rcv_mss(), 536);
+    }
+
+    #[test]
+    fn acks_of_holes_are_put_together_from_the_fourth_on_but_never_one_with_a_d_sack() {
+        let mut recv = space();
+        let mut owes = Vec::new();
+        for hole in 1..=4 {
+            owes.push(text(&mut recv, 10 * hole, b"xy", false).owes);
+        }
+        owes.push(text(&mut recv, 40, b"xy", false).owes);
+        let now = Owes::Now;
+        assert_eq!(owes, [now, now, now, Owes::By(Instant::from_millis(1)), now]);
     }
 
     // Shows: H-68
