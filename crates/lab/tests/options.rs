@@ -403,3 +403,30 @@ fn who_waits_to_write_after_the_limit_of_unsent_bytes_was_lowered_is_told_of_roo
         assert_eq!(single.take_events(), [Event::Ready(id, Readiness::WRITABLE)]);
     });
 }
+
+#[test]
+fn who_filled_the_buffer_exactly_by_small_writes_is_told_of_room() {
+    for_each_server(&Config::default(), |single| {
+        single.set_window(2000);
+        let id = accepted(single);
+        single.set(id, |options| options.send_buffer = Some(2560));
+        let writable =
+            |single: &Single| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
+        let mut written = 0;
+        while writable(single) {
+            let flags = SendFlags::default();
+            let sent = single.call(|endpoint, now| endpoint.send_small(now, id, &[1; 512], flags));
+            assert_eq!(sent, Ok(512), "nobody is turned away");
+            written += 1;
+        }
+        assert_eq!(written, 10);
+        single.take_events();
+        for _ in 0..2 {
+            let sent = single.take_segments();
+            let end = sent.iter().map(|(seq, len, _)| seq + *len as u32).max().unwrap();
+            single.inject(ack(1, end).win(5000));
+        }
+        assert_eq!(single.take_events(), [Event::Ready(id, Readiness::WRITABLE)]);
+        single.take_segments();
+    });
+}
