@@ -119,7 +119,9 @@ impl Connection {
             News { delivered_segments, marked, acked_bytes, prior_in_flight_bytes, rtt, outcome };
         self.tell_congestion(now, context, &news);
         if advanced {
-            self.grow_send_buffer(context.config);
+            if self.user.wants_room {
+                self.grow_send_buffer(context.config);
+            }
             self.check_room(context.config);
             // Timers.
             self.restart_retransmission(now);

@@ -311,7 +311,7 @@ impl Connection {
         Some(self.packet(context, segment, codepoint, payload))
     }
 
-    fn largest_burst(&self, least: u32) -> u32 {
+    pub(super) fn largest_burst(&self, least: u32) -> u32 {
         let controller = self.congestion.controller();
         let window = controller.window();
         let rate = pacing_rate(window, controller.slow_start_threshold(), self.rtt.srtt());

@@ -56,14 +56,20 @@ impl Connection {
     pub(super) fn note_activity(&mut self, now: Instant) {
         let activity = if !self.state.may_transmit() || self.send.is_delivered() {
             None
-        } else if self.send.is_window_limited() {
+        } else if self.send.is_window_limited() && self.has_congestion_room() {
             Some(Activity::WindowLimited)
-        } else if self.user.wants_room && self.send.unsent() == 0 {
+        } else if self.user.was_refused && self.send.unsent() == 0 {
             Some(Activity::BufferLimited)
         } else {
             Some(Activity::Busy)
         };
         self.traffic.chronograph.switch(now, activity);
+    }
+
+    /// Whether the congestion window would let a segment go.
+    fn has_congestion_room(&self) -> bool {
+        let window = self.congestion.controller().window();
+        self.recovery.room(window) >= u64::from(self.send.segment_size())
     }
 
     pub(crate) fn info(&self) -> TcpInfo {

@@ -60,6 +60,15 @@ use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
 use crate::timestamps::Timestamps;
 
+/// Linux's SOCK_MIN_SNDBUF on 64-bit machines: the least send buffer that an application gets.
+const LEAST_SEND_BUFFER: usize = 4608;
+/// What Linux counts around the payload of a segment when it sizes a send buffer: headers and the
+/// list of fragments, and, where that is rounded up, the record of the packet.
+const SEGMENT_OVERHEAD: u64 = 640;
+const SEGMENT_RECORD: u64 = 256;
+/// Segments for which a send buffer is made at least: the initial window.
+const INITIAL_SEGMENTS: u64 = 10;
+
 /// What a connection may use of its endpoint.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
@@ -350,13 +359,17 @@ impl Connection {
         }
     }
 
-    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back.
+    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back. As on
+    /// Linux, each segment is counted with what lies around it.
     fn grow_send_buffer(&mut self, config: &Config) {
         let sizes = config.tcp_wmem;
         let capacity = match self.user.options.send_buffer {
-            Some(size) => size.saturating_mul(2).clamp(sizes.min, sizes.max),
+            Some(size) => size.saturating_mul(2).clamp(LEAST_SEND_BUFFER, sizes.max),
             None => {
-                let wanted = self.congestion.controller().window().saturating_mul(2);
+                let size = u64::from(self.send.segment_size()).max(1);
+                let segments = self.congestion.controller().window().div_ceil(size);
+                let each = (size + SEGMENT_OVERHEAD).next_power_of_two() + SEGMENT_RECORD;
+                let wanted = segments.max(INITIAL_SEGMENTS).saturating_mul(2 * each);
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
             }
