@@ -11,7 +11,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 pub use self::limits::{MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
-use crate::congestion::HyStart;
+use crate::congestion::{CustomControl, HyStart};
 
 /// A setting that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -65,17 +65,31 @@ pub enum CongestionControl {
     Cubic,
     /// RFC 5681 with byte counting.
     Reno,
+    /// BBR, version 1, as Linux's of that name.
+    Bbr,
+    /// BBR, version 3: draft-ietf-ccwg-bbr.
+    Bbr3,
+    /// A user's own.
+    Custom(CustomControl),
 }
 
 impl CongestionControl {
-    /// All of them, in the order in which a list shows them.
-    pub const ALL: &[CongestionControl] = &[CongestionControl::Cubic, CongestionControl::Reno];
+    /// All that there are but a user's own, in the order in which a list shows them.
+    pub const ALL: &[CongestionControl] = &[
+        CongestionControl::Cubic,
+        CongestionControl::Reno,
+        CongestionControl::Bbr,
+        CongestionControl::Bbr3,
+    ];
 
     /// Linux's name of it.
     pub fn name(self) -> &'static str {
         match self {
             CongestionControl::Cubic => "cubic",
             CongestionControl::Reno => "reno",
+            CongestionControl::Bbr => "bbr",
+            CongestionControl::Bbr3 => "bbr3",
+            CongestionControl::Custom(custom) => custom.name(),
         }
     }
 
@@ -231,6 +245,16 @@ config! {
     tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
     /// Segments that a burst may have at any rate.
     tcp_min_tso_segs: u32 = 2, "tcp_min_tso_segs", "segments", "Linux";
+    /// Whether segments leave spread over the round trip under congestion controls that name no rate
+    /// of their own (`bbr` and `bbr3` do) and without SO_MAX_PACING_RATE.
+    pacing: bool = false, "towpath.pacing", "0 or 1", "Towpath; on Linux a queueing discipline of the device";
+    /// How much of a window such a congestion control sends in a round trip while its window is below
+    /// half of the slow-start threshold.
+    tcp_pacing_ss_ratio: u32 = 200, "tcp_pacing_ss_ratio", "percent", "Linux";
+    /// The same above.
+    tcp_pacing_ca_ratio: u32 = 120, "tcp_pacing_ca_ratio", "percent", "Linux";
+    /// How exact timers are: pacing makes no shorter waits. Zero is exact.
+    pacing_grain: Duration = Duration::from_millis(1), "towpath.pacing_grain_us", "microseconds", "Towpath; tokio's timers";
     /// The least MSS that a peer can make us send with.
     tcp_min_snd_mss: u16 = 48, "tcp_min_snd_mss", "bytes", "Linux; CVE-2019-11479";
     /// The least time between two answers to segments that are out of window, and between two
@@ -313,6 +337,12 @@ impl Config {
         }
         if self.ip_no_pmtu_disc > 3 {
             return contradiction("ip_no_pmtu_disc: 0 to 3");
+        }
+        if [self.tcp_pacing_ss_ratio, self.tcp_pacing_ca_ratio]
+            .iter()
+            .any(|ratio| !(1..=1000).contains(ratio))
+        {
+            return contradiction("tcp_pacing_ss_ratio, tcp_pacing_ca_ratio: 1 to 1000, as Linux");
         }
         if self.min_pmtu < 68 {
             return contradiction("route.min_pmtu: at least 68 (RFC 791)");
@@ -416,7 +446,7 @@ impl Value for Duration {
     fn parse(name: &'static str, text: &str) -> Result<Duration, ConfigError> {
         let number: u64 = text.trim().parse().map_err(|_| invalid(name, text, "a whole number"))?;
         Ok(match name {
-            "tcp_rto_min_us" => Duration::from_micros(number),
+            "tcp_rto_min_us" | "towpath.pacing_grain_us" => Duration::from_micros(number),
             "tcp_rto_max_ms"
             | "tcp_invalid_ratelimit"
             | "tcp_tw_reuse_delay"
@@ -427,7 +457,7 @@ impl Value for Duration {
 
     fn show(&self, name: &'static str) -> String {
         match name {
-            "tcp_rto_min_us" => self.as_micros().to_string(),
+            "tcp_rto_min_us" | "towpath.pacing_grain_us" => self.as_micros().to_string(),
             "tcp_rto_max_ms"
             | "tcp_invalid_ratelimit"
             | "tcp_tw_reuse_delay"
@@ -477,13 +507,13 @@ impl Value for (u16, u16) {
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
         match text.trim() {
-            other @ ("bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
+            other @ "dctcp" => Err(ConfigError::NotBuilt {
                 name,
                 value: other.to_owned(),
-                expected: "there are: cubic, reno",
+                expected: "there are: cubic, reno, bbr, bbr3",
             }),
             other => CongestionControl::from_name(other).ok_or_else(|| {
-                invalid(name, other, "the name of a congestion control: cubic, reno")
+                invalid(name, other, "the name of a congestion control: cubic, reno, bbr, bbr3")
             }),
         }
     }
@@ -540,7 +570,7 @@ mod tests {
         assert!(matches!(config.set_by_name("tcp_sock", "1"), Err(ConfigError::Unknown(_))));
         assert!(matches!(config.set_by_name("tcp_sack", "2"), Err(ConfigError::Invalid { .. })));
         assert!(matches!(
-            config.set_by_name("tcp_congestion_control", "bbr"),
+            config.set_by_name("tcp_congestion_control", "dctcp"),
             Err(ConfigError::NotBuilt { .. })
         ));
         assert_eq!(config, Config::default());

@@ -19,6 +19,7 @@ pub(crate) mod icmp;
 mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
+mod pace;
 mod sockopt;
 pub(crate) mod state;
 mod text;
@@ -38,8 +39,9 @@ use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
 use self::user::UserSide;
 use crate::config::Config;
+use crate::congestion::pacing::Pacer;
 use crate::congestion::usage::WindowUsage;
-use crate::congestion::{Congestion, Start, initial_window};
+use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
 use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
@@ -86,6 +88,9 @@ pub(crate) struct Connection {
     recovery: Recovery,
     congestion: Congestion,
     usage: WindowUsage,
+    pacer: Pacer,
+    /// Of which the congestion control's randomness is made.
+    seed: u64,
     timers: Timers,
     user: UserSide,
     owed: Owed,
@@ -124,10 +129,10 @@ impl Connection {
         context: &mut Context<'_>,
         tuple: FourTuple,
         iss: SeqNumber,
-        timestamp_offset: u32,
+        (timestamp_offset, seed): (u32, u64),
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, iss, options, false);
+        let mut connection = Connection::new(now, context, tuple, (iss, seed), options, false);
         connection.syn_sent = Some(Box::new(SynSent::new(now, timestamp_offset)));
         connection.owed.syn = true;
         connection
@@ -139,12 +144,12 @@ impl Connection {
         context: &mut Context<'_>,
         tuple: FourTuple,
         listener: ListenerId,
-        handshake: &Handshake,
+        (handshake, seed): (&Handshake, u64),
         options: SocketOptions,
     ) -> Connection {
         let timestamps = handshake.agreed.timestamp.is_some();
-        let mut connection =
-            Connection::new(now, context, tuple, handshake.iss, options, timestamps);
+        let numbers = (handshake.iss, seed);
+        let mut connection = Connection::new(now, context, tuple, numbers, options, timestamps);
         connection.user.listener = Some(listener);
         // Its SYN arrived before there was a connection to count it.
         connection.traffic.segs_in = 1;
@@ -157,7 +162,7 @@ impl Connection {
         now: Instant,
         context: &mut Context<'_>,
         tuple: FourTuple,
-        iss: SeqNumber,
+        (iss, seed): (SeqNumber, u64),
         options: SocketOptions,
         timestamps: bool,
     ) -> Connection {
@@ -186,12 +191,10 @@ impl Connection {
             timestamps: None,
             sack: false,
             recovery: Recovery::new(iss),
-            congestion: Congestion::new(
-                options.congestion.unwrap_or(config.tcp_congestion_control),
-                config,
-                &Start { window, slow_start_threshold: u64::MAX, mss: send_mss.effective() },
-            ),
+            congestion: Congestion::undecided(now, window, send_mss.effective()),
             usage: WindowUsage::new(iss),
+            pacer: Pacer::default(),
+            seed,
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),
@@ -231,13 +234,7 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        let control = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
-        let start = Start {
-            window: self.initial_window,
-            slow_start_threshold: u64::MAX,
-            mss: mss.effective(),
-        };
-        self.congestion = Congestion::new(control, config, &start);
+        self.choose_congestion_control(now, config, self.initial_window, u64::MAX);
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
@@ -331,13 +328,14 @@ impl Connection {
         }
     }
 
-    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back.
+    /// A send buffer of twice the congestion window, or what the controller asks for, keeps the pipe full while ACKs come back.
     fn grow_send_buffer(&mut self, config: &Config) {
         let sizes = config.tcp_wmem;
         let capacity = match self.user.options.send_buffer {
             Some(size) => size.saturating_mul(2).clamp(sizes.min, sizes.max),
             None => {
-                let wanted = self.congestion.controller().window().saturating_mul(2);
+                let controller = self.congestion.controller();
+                let wanted = controller.window().saturating_mul(controller.windows_to_buffer());
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
             }

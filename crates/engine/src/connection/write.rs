@@ -44,6 +44,7 @@ impl Connection {
         self.check_writable()?;
         debug_assert!(data.len() <= reserved);
         let len = data.len();
+        self.check_app_limited();
         self.send.buffer_mut().append(data);
         self.on_written(len, flags);
         if len < reserved {
@@ -67,6 +68,7 @@ impl Connection {
             return Err(SocketError::WouldBlock);
         }
         self.send.buffer_mut().release(granted);
+        self.check_app_limited();
         self.send.buffer_mut().append_small(&data[..granted]);
         // What did not fit will follow: the mark of the write's end is not here.
         let flags =
