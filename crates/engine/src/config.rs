@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-pub use self::limits::{MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
+pub use self::limits::{EcnForm, EcnUse, MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
 use crate::congestion::{CustomControl, HyStart};
 
 /// A setting that was not accepted.
@@ -28,16 +28,6 @@ pub enum ConfigError {
         /// What was given.
         value: String,
         /// What would be accepted.
-        expected: &'static str,
-    },
-    /// The value is Linux's, but Towpath does not have it yet.
-    #[error("{name}: `{value}` is not built yet; {expected}")]
-    NotBuilt {
-        /// The setting.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What is there.
         expected: &'static str,
     },
     /// Two settings contradict each other.
@@ -63,6 +53,8 @@ pub enum CongestionControl {
     /// RFC 9438.
     #[default]
     Cubic,
+    /// RFC 8257, for networks that mark early: ECN is asked for and accepted whatever `tcp_ecn` says.
+    Dctcp,
     /// RFC 5681 with byte counting.
     Reno,
     /// BBR, version 1, as Linux's of that name.
@@ -77,6 +69,7 @@ impl CongestionControl {
     /// All that there are but a user's own, in the order in which a list shows them.
     pub const ALL: &[CongestionControl] = &[
         CongestionControl::Cubic,
+        CongestionControl::Dctcp,
         CongestionControl::Reno,
         CongestionControl::Bbr,
         CongestionControl::Bbr3,
@@ -86,6 +79,7 @@ impl CongestionControl {
     pub fn name(self) -> &'static str {
         match self {
             CongestionControl::Cubic => "cubic",
+            CongestionControl::Dctcp => "dctcp",
             CongestionControl::Reno => "reno",
             CongestionControl::Bbr => "bbr",
             CongestionControl::Bbr3 => "bbr3",
@@ -238,9 +232,22 @@ config! {
     tcp_keepalive_probes: u32 = 9, "tcp_keepalive_probes", "probes", "Linux";
     /// The congestion control of new connections.
     tcp_congestion_control: CongestionControl = CongestionControl::Cubic, "tcp_congestion_control", "name", "RFC 9438, Linux";
+    /// Whether marks by ECN make the window smaller by less than losses do.
+    abe: bool = false, "towpath.abe", "0 or 1", "RFC 8511; Linux has none";
     /// How CUBIC leaves slow start without a loss: 4 by HyStart++; as Linux's HyStart 1 by trains of
     /// ACKs, 2 by delay, 3 by both; 0 not at all.
     hystart: HyStart = HyStart::PlusPlus, "towpath.hystart", "0 to 4", "RFC 9406; Linux's tcp_cubic.hystart_detect is 3";
+    /// Which form of ECN is accepted from peers and asked for: 0 neither; 1 classic, both ways; 2
+    /// classic is accepted; 3 accurate, both ways; 4 accurate is accepted and classic asked for; 5
+    /// accurate is accepted.
+    tcp_ecn: EcnUse = EcnUse { accept: EcnForm::Classic, request: EcnForm::Off }, "tcp_ecn", "0 to 5", "Linux; RFC 3168, RFC 9768";
+    /// Whether a SYN that is sent again, and a handshake with impossible feedback, do without ECN.
+    tcp_ecn_fallback: bool = true, "tcp_ecn_fallback", "0 or 1", "Linux; RFC 3168 section 6.1.1.1";
+    /// When the option of accurate ECN is sent: 0 never, 1 as seldom as may be, 2 always, 3 even where
+    /// it seems to get lost.
+    tcp_ecn_option: u8 = 2, "tcp_ecn_option", "0 to 3", "Linux; RFC 9768 section 3.2.3";
+    /// How often in a round trip the option is sent at least, where it is sent seldom.
+    tcp_ecn_option_beacon: u32 = 3, "tcp_ecn_option_beacon", "options a round trip", "Linux; RFC 9768 section 3.2.3.3";
     /// Whether a pause longer than the RTO makes the congestion window smaller.
     tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
     /// Segments that a burst may have at any rate.
@@ -343,6 +350,9 @@ impl Config {
             .any(|ratio| !(1..=1000).contains(ratio))
         {
             return contradiction("tcp_pacing_ss_ratio, tcp_pacing_ca_ratio: 1 to 1000, as Linux");
+        }
+        if self.tcp_ecn_option > 3 {
+            return contradiction("tcp_ecn_option: 0 to 3");
         }
         if self.min_pmtu < 68 {
             return contradiction("route.min_pmtu: at least 68 (RFC 791)");
@@ -506,16 +516,9 @@ impl Value for (u16, u16) {
 
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
-        match text.trim() {
-            other @ "dctcp" => Err(ConfigError::NotBuilt {
-                name,
-                value: other.to_owned(),
-                expected: "there are: cubic, reno, bbr, bbr3",
-            }),
-            other => CongestionControl::from_name(other).ok_or_else(|| {
-                invalid(name, other, "the name of a congestion control: cubic, reno, bbr, bbr3")
-            }),
-        }
+        CongestionControl::from_name(text.trim()).ok_or_else(|| {
+            invalid(name, text, "the name of a congestion control: cubic, dctcp, reno, bbr, bbr3")
+        })
     }
 
     fn show(&self, _: &'static str) -> String {
@@ -565,13 +568,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_unreadable_and_unbuilt_values_say_so() {
+    fn unknown_and_unreadable_values_say_so() {
         let mut config = Config::default();
         assert!(matches!(config.set_by_name("tcp_sock", "1"), Err(ConfigError::Unknown(_))));
         assert!(matches!(config.set_by_name("tcp_sack", "2"), Err(ConfigError::Invalid { .. })));
         assert!(matches!(
-            config.set_by_name("tcp_congestion_control", "dctcp"),
-            Err(ConfigError::NotBuilt { .. })
+            config.set_by_name("tcp_congestion_control", "vegas"),
+            Err(ConfigError::Invalid { .. })
         ));
         assert_eq!(config, Config::default());
     }

@@ -60,6 +60,11 @@ impl Timestamps {
         (echo != 0 && elapsed < 1 << 22).then(|| Duration::from_millis(u64::from(elapsed).max(1)))
     }
 
+    /// Whether a segment with this TSval left after the one that is echoed.
+    pub(crate) fn is_newer(&self, value: u32) -> bool {
+        (value.wrapping_sub(self.recent) as i32) > 0
+    }
+
     pub(crate) fn recent(&self) -> u32 {
         self.recent
     }

@@ -4,7 +4,8 @@ mod support;
 
 use support::{accept_from, accepted, ms, secs};
 use towpath_engine::{
-    CloseReason, Config, FinWait2, ListenRequest, QuickAck, SocketError, SocketOptions, StateName,
+    CloseReason, Config, FinWait2, ListenRequest, QuickAck, SendFlags, SocketError, SocketOptions,
+    StateName,
 };
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
@@ -293,6 +294,13 @@ fn a_blocking_close_waits_until_all_is_acknowledged() {
     });
 }
 
+/// MSG_EOR: the next write begins a batch of its own.
+fn record() -> SendFlags {
+    let mut flags = SendFlags::default();
+    flags.end_of_record = true;
+    flags
+}
+
 #[test]
 fn no_more_than_the_unsent_limit_may_be_written_ahead() {
     for config in [Config::default(), Config::default().tcp_notsent_lowat(4000)] {
@@ -302,7 +310,11 @@ fn no_more_than_the_unsent_limit_may_be_written_ahead() {
                 single.set(id, |options| options.notsent_lowat = Some(4000));
             }
             single.inject(ack(1, 1).win(0));
-            assert_eq!(single.try_write(id, 10_000), Ok(4000));
+            // What is begun below the limit is one batch, which is filled: writes that are none take
+            // up to it.
+            for _ in 0..4 {
+                assert_eq!(single.try_write_with(id, 1000, record()), Ok(1000));
+            }
             assert_eq!(single.try_write(id, 1), Err(SocketError::WouldBlock));
             let writable = |single: &Single| {
                 let readiness = single.endpoint().readiness(id);

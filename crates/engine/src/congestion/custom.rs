@@ -158,6 +158,10 @@ impl Controller for Fenced {
         self.ask(2, |inner| inner.windows_to_buffer())
     }
 
+    fn wants_every_mark(&self) -> bool {
+        self.ask(false, |inner| inner.wants_every_mark())
+    }
+
     fn model(&self) -> Option<PathModel> {
         self.ask(None, |inner| inner.model())
     }

@@ -8,6 +8,7 @@ mod bbr;
 mod bbr3;
 mod cubic;
 mod custom;
+mod dctcp;
 mod dice;
 mod filter;
 mod hystart;
@@ -29,6 +30,7 @@ pub use bbr3::Bbr3;
 pub use cubic::Cubic;
 pub use custom::CustomControl;
 use custom::Fenced;
+pub use dctcp::Dctcp;
 pub use hystart::HyStart;
 pub use model::PathModel;
 pub use rate_sample::{LostRange, RateSample};
@@ -91,6 +93,13 @@ pub trait Controller: fmt::Debug + Send {
         None
     }
 
+    /// Whether it answers each mark by itself, as DCTCP does: then ECN is asked for and accepted
+    /// whatever `tcp_ecn` says, everything that leaves can be marked, and marks are echoed one by
+    /// one.
+    fn wants_every_mark(&self) -> bool {
+        false
+    }
+
     /// An acknowledgment told of something delivered or lost. The window may grow only where
     /// [`AckSample::may_grow`] says so, unless the controller
     /// [governs recovery](Controller::governs_recovery).
@@ -124,6 +133,8 @@ pub struct AckSample {
     pub(crate) now: Instant,
     pub(crate) acked_bytes: u64,
     pub(crate) delivered_bytes: u64,
+    pub(crate) delivered_segments: u32,
+    pub(crate) marked_segments: u32,
     pub(crate) newly_lost_bytes: u64,
     pub(crate) in_flight_bytes: u64,
     pub(crate) prior_in_flight_bytes: u64,
@@ -155,6 +166,14 @@ impl AckSample {
     /// Bytes that are known to be delivered since the last sample, by ACK or by SACK.
     pub fn delivered_bytes(&self) -> u64 {
         self.delivered_bytes
+    }
+    /// Segments that are known to be delivered since the last sample.
+    pub fn delivered_segments(&self) -> u32 {
+        self.delivered_segments
+    }
+    /// Of those, how many the network marked (ECN).
+    pub fn marked_segments(&self) -> u32 {
+        self.marked_segments
     }
     /// Bytes newly taken for lost.
     pub fn newly_lost_bytes(&self) -> u64 {
@@ -285,6 +304,8 @@ impl CongestionEvent {
 pub enum CongestionKind {
     /// A segment is lost while later ones arrive.
     Loss,
+    /// The network has marked segments instead of dropping them (RFC 3168, RFC 9768).
+    Ecn,
     /// The retransmission timer fired, for the first time for this segment.
     Timeout,
     /// The retransmission timer fired again for the same segment.
@@ -335,6 +356,7 @@ pub struct Start {
     pub(crate) window: u64,
     pub(crate) slow_start_threshold: u64,
     pub(crate) mss: u32,
+    pub(crate) alternative_backoff: bool,
     pub(crate) srtt: Option<Duration>,
     pub(crate) min_rtt: Option<Duration>,
     pub(crate) sack: bool,
@@ -346,6 +368,10 @@ impl Start {
     /// When it begins.
     pub fn now(&self) -> Instant {
         self.now
+    }
+    /// Whether marks reduce the window by less than losses do (RFC 8511).
+    pub fn has_alternative_backoff(&self) -> bool {
+        self.alternative_backoff
     }
     /// The smoothed round-trip time, if one was measured.
     pub fn srtt(&self) -> Option<Duration> {
@@ -387,6 +413,7 @@ impl Start {
 #[derive(Debug)]
 pub(crate) enum Congestion {
     Cubic(Box<Cubic>),
+    Dctcp(Dctcp),
     Reno(Reno),
     Bbr(Box<Bbr>),
     Bbr3(Box<Bbr3>),
@@ -401,6 +428,7 @@ impl Congestion {
             window,
             slow_start_threshold: u64::MAX,
             mss,
+            alternative_backoff: false,
             srtt: None,
             min_rtt: None,
             sack: false,
@@ -414,6 +442,7 @@ impl Congestion {
             CongestionControl::Cubic => {
                 Congestion::Cubic(Box::new(Cubic::new(start, config.hystart)))
             }
+            CongestionControl::Dctcp => Congestion::Dctcp(Dctcp::new(start)),
             CongestionControl::Reno => Congestion::Reno(Reno::new(start)),
             CongestionControl::Bbr => Congestion::Bbr(Box::new(Bbr::new(start))),
             CongestionControl::Bbr3 => Congestion::Bbr3(Box::new(Bbr3::new(start))),
@@ -431,6 +460,7 @@ impl Congestion {
     pub(crate) fn controller(&self) -> &dyn Controller {
         match self {
             Congestion::Cubic(cubic) => cubic.as_ref(),
+            Congestion::Dctcp(dctcp) => dctcp,
             Congestion::Reno(reno) => reno,
             Congestion::Bbr(bbr) => bbr.as_ref(),
             Congestion::Bbr3(bbr3) => bbr3.as_ref(),
@@ -441,6 +471,7 @@ impl Congestion {
     pub(crate) fn controller_mut(&mut self) -> &mut dyn Controller {
         match self {
             Congestion::Cubic(cubic) => cubic.as_mut(),
+            Congestion::Dctcp(dctcp) => dctcp,
             Congestion::Reno(reno) => reno,
             Congestion::Bbr(bbr) => bbr.as_mut(),
             Congestion::Bbr3(bbr3) => bbr3.as_mut(),
@@ -466,6 +497,7 @@ pub(crate) mod samples {
             window,
             slow_start_threshold: u64::MAX,
             mss: 1000,
+            alternative_backoff: false,
             srtt: None,
             min_rtt: None,
             sack: true,
@@ -480,6 +512,8 @@ pub(crate) mod samples {
             now: Instant::ZERO,
             acked_bytes: 0,
             delivered_bytes: 0,
+            delivered_segments: 0,
+            marked_segments: 0,
             newly_lost_bytes: 0,
             in_flight_bytes: 0,
             prior_in_flight_bytes: 0,

@@ -1,6 +1,7 @@
 //! Whether a segment is of this connection's present: sequence number, timestamps, RST and SYN, by
 //! RFC 9293 section 3.10.7.4, RFC 7323 section 5.3 and RFC 5961.
 
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, Segment};
 
 use super::arrive::Step;
@@ -148,6 +149,7 @@ impl Connection {
         now: Instant,
         context: &mut Context<'_>,
         segment: &Segment,
+        codepoint: Codepoint,
     ) -> Step {
         if !segment.flags.contains(Flags::SYN) {
             return Step::Continue;
@@ -158,6 +160,9 @@ impl Connection {
         {
             // Crossing SYNs: the peer's SYN-ACK completes the handshake by its ACK.
             return Step::Continue;
+        }
+        if let Some(accurate) = self.ecn.accurate_mut() {
+            accurate.on_syn_again(codepoint, segment.options.acc_ecn.as_ref());
         }
         self.challenge_syn(now, context);
         Step::Done

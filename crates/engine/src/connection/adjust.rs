@@ -94,12 +94,13 @@ impl Connection {
         window: u64,
         slow_start_threshold: u64,
     ) {
-        let choice = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        let choice = self.user.options.congestion_control(config);
         let start = Start {
             now,
             window,
             slow_start_threshold,
             mss: self.send.segment_size(),
+            alternative_backoff: config.abe,
             srtt: self.rtt.srtt(),
             min_rtt: self.rtt.min(),
             sack: self.sack,

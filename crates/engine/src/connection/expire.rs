@@ -56,6 +56,7 @@ impl Connection {
             self.congestion.controller_mut().on_lost(now, &lost);
         }
         self.pacer.let_pass(u64::from(self.send.segment_size()));
+        self.ecn.on_reduced();
         self.rtt.on_timeout();
         self.restart_retransmission(now);
     }

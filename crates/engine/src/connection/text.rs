@@ -67,7 +67,12 @@ impl Connection {
                 context.counters.ofo_queued += 1;
                 self.traffic.out_of_order += 1;
             }
-            Verdict::Duplicate => context.counters.dsack_sent += u64::from(around.dsack),
+            Verdict::Duplicate => {
+                context.counters.dsack_sent += u64::from(around.dsack);
+                if let Some(accurate) = self.ecn.accurate_mut() {
+                    accurate.on_duplicate(segment.seq);
+                }
+            }
             Verdict::OutOfWindow => {
                 context.counters.beyond_window += 1;
                 context.counters.drop_no_buffer += 1;

@@ -51,6 +51,8 @@ pub(crate) struct UserSide {
     told_connected: bool,
     /// A write found no room: tell when there is.
     pub(super) wants_room: bool,
+    /// A write got less than it asked for, and there has been no room since.
+    pub(super) was_refused: bool,
     /// A write found no memory: tell when the stack has some.
     pub(super) wants_memory: bool,
     news: Readiness,
@@ -69,6 +71,7 @@ impl UserSide {
             write_shut: false,
             told_connected: false,
             wants_room: false,
+            was_refused: false,
             wants_memory: false,
             news: Readiness::EMPTY,
         }

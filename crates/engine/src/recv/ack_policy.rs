@@ -47,6 +47,8 @@ pub(crate) struct AckPolicy {
     owed: ArrayVec<Blocks, MAX_OWED>,
     /// An ACK is due at once.
     now: bool,
+    /// What is owed next, or is pending, is not to be delayed.
+    hurried: bool,
     /// Something in order is not acknowledged yet.
     pending: bool,
     /// What was pending ended a write of the peer, once or twice: it had PSH or was small.
@@ -66,6 +68,7 @@ impl AckPolicy {
         AckPolicy {
             owed: ArrayVec::new(),
             now: false,
+            hurried: false,
             pending: false,
             pushed: 0,
             delay: Duration::ZERO,
@@ -159,7 +162,7 @@ impl AckPolicy {
         }
         // A timer that is about to fire is not worth the wait.
         let about_to_fire = pending.is_some_and(|deadline| deadline <= now + delay / 4);
-        if more_than_one || filled_hole || self.is_quick() || about_to_fire {
+        if more_than_one || filled_hole || self.is_quick() || self.hurried || about_to_fire {
             self.now = true;
             return Owes::Now;
         }
@@ -177,6 +180,7 @@ impl AckPolicy {
         srtt: Option<Duration>,
     ) -> Owes {
         self.duplicates = self.duplicates.saturating_add(1);
+        let compress = compress && !self.hurried;
         if compress && self.duplicates > UNCOMPRESSED && self.compressed < self.max_compressed {
             self.compressed += 1;
             self.pending = true;
@@ -234,6 +238,19 @@ impl AckPolicy {
         self.delay = DELAY_MIN;
     }
 
+    /// The peer is to hear soon of what is pending, or of what arrives next.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
+        self.now |= self.pending;
+    }
+
+    /// A mark, or what cannot be marked, arrived: its sender may have a very small window.
+    pub(crate) fn be_quick_for_marks(&mut self) {
+        self.quick = self.quick.max(2);
+        self.interactive = false;
+        self.delay = DELAY_MIN;
+    }
+
     /// The delayed-ACK timer fired.
     pub(crate) fn on_delay_expired(&mut self, rto: Duration) {
         if !self.pending {
@@ -264,6 +281,11 @@ impl AckPolicy {
     }
 
     /// The blocks of the next owed ACK, if one has blocks of its own.
+    /// How many blocks the next owed ACK reports, if one is owed.
+    pub(crate) fn owed_blocks(&self) -> Option<usize> {
+        self.owed.first().map(|blocks| blocks.len())
+    }
+
     pub(crate) fn take_owed(&mut self) -> Option<Blocks> {
         (!self.owed.is_empty()).then(|| self.owed.remove(0))
     }
@@ -271,6 +293,7 @@ impl AckPolicy {
     /// A segment with an ACK left: everything in order is acknowledged.
     pub(crate) fn on_ack_sent(&mut self) {
         self.now = false;
+        self.hurried = false;
         self.pending = false;
         self.pushed = 0;
         if self.quick > 0 {

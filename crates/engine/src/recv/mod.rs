@@ -306,12 +306,9 @@ impl RecvSpace {
         AckFields { ack: nxt, window, sack }
     }
 
-    /// The bytes that SACK blocks will take of the next segment, padding included.
-    pub(crate) fn sack_option_len(&self, max_blocks: usize) -> u32 {
-        match self.sack.pending().min(max_blocks) {
-            0 => 0,
-            blocks => 4 + 8 * blocks as u32,
-        }
+    /// How many SACK blocks the next segment is to report, if it has room for `max_blocks`.
+    pub(crate) fn sack_blocks(&self, max_blocks: usize) -> usize {
+        self.policy.owed_blocks().unwrap_or(self.sack.pending()).min(max_blocks)
     }
 
     pub(crate) fn on_rtt(&mut self, sample: Duration) {

@@ -100,7 +100,8 @@ impl SackReporter {
 
     /// How many blocks there are to report.
     pub(crate) fn pending(&self) -> usize {
-        self.recent.len() + usize::from(self.duplicate.is_some())
+        let held = self.held.iter().take(MAX_BLOCKS).count();
+        held + usize::from(self.duplicate.is_some())
     }
 
     pub(crate) fn owes_duplicate(&self) -> bool {
