@@ -37,7 +37,7 @@ pub use rate_sample::{LostRange, RateSample};
 pub use reno::Reno;
 
 use crate::config::{Config, CongestionControl};
-use crate::instant::Instant;
+pub use crate::instant::Instant;
 
 /// A congestion controller of one connection.
 ///
