@@ -106,7 +106,7 @@ struct Slot {
     on_wire: bool,
     /// It counts as an orphan.
     orphan: bool,
-    /// It is among those who wait for memory.
+    /// It is among those who wait for memory, or was until lately.
     waits_for_memory: bool,
     /// What the budget counts for it, in bytes.
     charge: usize,
