@@ -191,7 +191,7 @@ impl Endpoint {
             ports: Ports::new(&config),
             memory: Memory::new(config.memory, guaranteed_memory(&config)),
             orphans: 0,
-            echo: EchoLimit::new(config.echo_replies_per_second),
+            echo: EchoLimit::default(),
             config,
             counters: Counters::default(),
             secrets,
@@ -399,7 +399,8 @@ impl Endpoint {
         if !self.may_arrive(ip.src, ip.dst, ArrivalSource::Device) {
             return;
         }
-        if !self.echo.admit(now) || self.answers.len() >= MAX_ANSWERS {
+        let per_second = self.config.echo_replies_per_second;
+        if self.answers.len() >= MAX_ANSWERS || !self.echo.admit(now, per_second) {
             self.counters.echo_limited += 1;
             return;
         }
