@@ -91,7 +91,8 @@ impl Endpoint {
         let record = self.remove_half_open(index);
         let handshake =
             record.handshake(now, &self.config, &arrival.segment, arrival.payload.len());
-        self.open_passively(now, record.tuple, listener_id, &handshake, arrival);
+        let tuple = record.tuple;
+        self.open_passively(now, tuple, listener_id, &handshake, record.dscp(), arrival);
     }
 
     /// Whether a listener can take one more complete connection. What cannot come in is counted.
@@ -107,7 +108,8 @@ impl Endpoint {
         room
     }
 
-    /// A handshake is complete: the connection begins, with the segment that completed it.
+    /// A handshake is complete: the connection begins, with the segment that completed it. `dscp` is
+    /// the SYN-ACK's.
     fn open_passively(
         &mut self,
         now: Instant,
@@ -117,12 +119,16 @@ impl Endpoint {
         arrival: Arrival,
     ) {
         let Ok(listener) = self.listener(listener_id) else { return };
-        let options = listener.options;
+        let mut options = listener.options;
+        if self.config.tcp_reflect_tos {
+            options.tos = dscp << 2;
+        }
         self.counters.passive_opens += 1;
         let mut context = Context {
             config: &self.config,
             counters: &mut self.counters,
             garbage: &mut self.garbage,
+        dscp: u8,
             paths: &mut self.paths,
             mtu: self.mtu,
             supply: Supply::Plenty,
@@ -190,7 +196,10 @@ impl Endpoint {
             self.counters.listen_drops += 1;
             return;
         };
-        let options = self.listeners[id.index as usize].options;
+        let mut options = self.listeners[id.index as usize].options;
+        if self.config.tcp_reflect_tos {
+            options.tos = arrival.ip.dscp << 2;
+        }
         let syn = Syn {
             tuple,
             segment: &arrival.segment,
@@ -291,7 +300,8 @@ impl Endpoint {
         if let Some(Entry::SynReceived(index)) = self.table.get(&self.secrets, &tuple) {
             self.remove_half_open(index);
         }
-        self.open_passively(now, tuple, id, &handshake, arrival);
+        let dscp = arrival.ip.dscp;
+        self.open_passively(now, tuple, id, &handshake, dscp, arrival);
     }
 
     /// The handshake that a cookie stands for.

@@ -199,6 +199,11 @@ impl SynReceived {
     }
 
     /// Nothing answered in time, or nothing that completes the handshake. The SYN-ACK is sent again
+    /// The class of service of our answers.
+    pub(crate) fn dscp(&self) -> u8 {
+        self.dscp
+    }
+
     /// at most `retries` times.
     // Implements: H-26
     pub(crate) fn on_timeout(&mut self, now: Instant, retries: u32) -> Overdue {
