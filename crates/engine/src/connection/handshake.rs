@@ -170,6 +170,7 @@ impl Connection {
             rtt,
             retransmissions: syn_sent.retransmissions,
             ecn,
+            promised: None,
         };
         self.establish(now, context, &handshake);
         self.recv.policy_mut().owe_now();
@@ -186,8 +187,8 @@ impl Connection {
         let Some(syn_sent) = &mut self.syn_sent else { return };
         syn_sent.crossed = Some(agreed);
         syn_sent.crossed_at = now;
-        let offset = syn_sent.timestamp_offset;
         syn_sent.crossed_after = syn_sent.retransmissions;
+        let offset = syn_sent.timestamp_offset;
         self.transition(context, Transition::SynsCrossed);
         self.recv.on_handshake(segment.seq, agreed.window_scale.is_some());
         // Judged and echoed from here on.
@@ -219,6 +220,7 @@ impl Connection {
             retransmissions: syn_sent.retransmissions,
             // SYNs that cross agree on nothing: neither side answered the other's wish.
             ecn: Agreement::Off,
+            promised: None,
         };
         self.establish(now, context, &handshake);
         if self.send.is_fin_queued() {

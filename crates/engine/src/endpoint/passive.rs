@@ -349,4 +349,5 @@ impl Endpoint {
             self.answer(reset);
         }
     }
+            promised: None,
 }

@@ -352,6 +352,7 @@ impl SynReceived {
             None => self.offer.window,
         };
         let segment = Segment {
+            promised: Some(self.offer),
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
             seq: self.iss + 1,
