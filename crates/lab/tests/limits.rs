@@ -525,6 +525,19 @@ fn a_reset_ends_time_wait_only_where_rfc_1337_is_off() {
     }
 }
 
+// Shows: RFC7323 s5.3R1
+#[test]
+fn what_is_out_of_date_in_time_wait_is_counted() {
+    let mut single = Single::client(Setup::default());
+    into_time_wait(&mut single, true);
+    single.inject(data(1, 1, 2).ts(99, 0));
+    single.expect(ack(2, 2));
+    assert_eq!(single.counters().paws_time_wait, 1);
+    single.inject(data(1, 1, 2).ts(101, 0));
+    single.expect(ack(2, 2));
+    assert_eq!(single.counters().paws_time_wait, 1);
+}
+
 // Shows: RFC1337 s2, H-44
 #[test]
 fn old_data_in_time_wait_is_acknowledged_each_time_and_old_acks_are_not() {

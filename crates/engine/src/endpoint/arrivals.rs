@@ -123,6 +123,8 @@ impl Endpoint {
         let listener = self.listener_for(&tuple);
         let Some(record) = self.time_wait.get_mut(index as usize) else { return };
         let text_len = arrival.payload.len();
+        let old = record.is_out_of_date(now, &arrival.segment);
+        self.counters.paws_time_wait += u64::from(old);
         match record.judge(now, &self.config, &arrival.segment, text_len) {
             time_wait::Disposition::AcknowledgeAndRestart => {
                 let answer = record.acknowledge(now, &self.config);

@@ -362,14 +362,27 @@ impl Endpoint {
         }
     }
 
-    /// Queues a packet of no connection.
-    fn answer(&mut self, transmit: Transmit) {
-        if self.answers.len() < MAX_ANSWERS {
-            self.counters.out_segs += 1;
+    /// Queues a packet of no connection, if there is room for it.
+    fn answer(&mut self, transmit: Transmit) -> bool {
+        let queued = self.queue_answer(transmit);
+        self.counters.out_segs += u64::from(queued);
+        queued
+    }
+
+    /// The same for one that was sent before.
+    fn answer_again(&mut self, transmit: Transmit) {
+        let queued = self.queue_answer(transmit);
+        self.counters.retrans_segs += u64::from(queued);
+    }
+
+    fn queue_answer(&mut self, transmit: Transmit) -> bool {
+        let room = self.answers.len() < MAX_ANSWERS;
+        if room {
             self.answers.push_back(transmit);
         } else {
             self.counters.drop_limit += 1;
         }
+        room
     }
 
     /// The key of a listener in the table of names: its local end, and no remote one.
