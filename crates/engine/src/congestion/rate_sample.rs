@@ -117,6 +117,11 @@ impl DeliveryRate {
         self.delivered
     }
 
+    /// What was delivered when the newest left of what the acknowledgment at hand delivers.
+    pub(crate) fn newest_prior_delivered(&self) -> Option<u64> {
+        self.newest.map(|newest| newest.departure.delivered)
+    }
+
     /// Bytes taken for lost since the beginning.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
@@ -153,6 +158,17 @@ impl DeliveryRate {
         }
     }
 
+    /// `bytes` arrived of which it is not known where they lie: a duplicate, or what a duplicate
+    /// acknowledgment stands for.
+    pub(crate) fn on_guessed(&mut self, bytes: u64) {
+        self.delivered += bytes;
+    }
+
+    /// `bytes` of what was guessed are acknowledged now, and were counted twice.
+    pub(crate) fn take_back(&mut self, bytes: u64) {
+        self.delivered = self.delivered.saturating_sub(bytes);
+    }
+
     /// `bytes` are newly taken for lost.
     pub(crate) fn on_lost(&mut self, bytes: u64) {
         self.lost += bytes;
@@ -185,7 +201,7 @@ impl DeliveryRate {
         let is_valid = min_rtt.is_none_or(|min_rtt| interval >= min_rtt) && !interval.is_zero();
         let sample = RateSample {
             prior_delivered: departure.delivered,
-            delivered: self.delivered - departure.delivered,
+            delivered: self.delivered.saturating_sub(departure.delivered),
             interval: is_valid.then_some(interval),
             tx_in_flight: departure.in_flight,
             lost: self.lost - departure.lost,

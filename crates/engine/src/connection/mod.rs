@@ -16,6 +16,7 @@ pub(crate) mod emit;
 mod expire;
 pub(crate) mod handshake;
 pub(crate) mod icmp;
+mod losses;
 mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
@@ -54,7 +55,7 @@ use crate::memory::Supply;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
 use crate::recv::{AckFields, RecvSpace, Surroundings};
-use crate::rtt::RttEstimator;
+use crate::rtt::{RttEstimator, RttSample};
 use crate::send::SendSpace;
 use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
@@ -109,6 +110,8 @@ struct Owed {
     reset: Option<Reset>,
     syn: bool,
     probe: bool,
+    /// A tail loss probe.
+    loss_probe: bool,
     keep_alive: bool,
     /// An ACK of what arrived before the mark did, with the ECN flags of then.
     before_mark: Option<Box<(AckFields, Flags)>>,
@@ -192,7 +195,7 @@ impl Connection {
             timestamps: None,
             sack: false,
             ecn: Ecn::default(),
-            recovery: Recovery::new(iss),
+            recovery: Recovery::new(iss, config),
             congestion: Congestion::new(
                 options.congestion_control(config),
                 config,
@@ -237,7 +240,7 @@ impl Connection {
             Timestamps::new(handshake.timestamp_offset, value, handshake.timestamp_at)
         });
         match handshake.rtt {
-            Some(sample) => self.rtt.on_sample(sample),
+            Some(sample) => self.rtt.on_sample(now, &RttSample::of_handshake(sample)),
             None => self.rtt.on_handshake_without_sample(),
         }
         // Implements: RFC6928 s2b, RFC6928 s2c
@@ -356,7 +359,7 @@ impl Connection {
         let capacity = match self.user.options.send_buffer {
             Some(size) => size.saturating_mul(2).clamp(sizes.min, sizes.max),
             None => {
-                let wanted = self.congestion.controller().window().saturating_mul(2);
+                let wanted = self.window().saturating_mul(2);
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
             }
@@ -365,10 +368,9 @@ impl Connection {
     }
 
     /// RFC 6298 section 5: armed while something is outstanding.
-    // Implements: RFC6298 s5.1, RFC6298 s5.2, RFC6298 s5.3
     fn restart_retransmission(&mut self, now: Instant) {
         if self.recovery.flight().is_empty() {
-            self.timers.stop(TimerKind::Retransmission);
+            self.timers.stop_for_losses();
         } else {
             let mut wait = self.rtt.rto();
             if let Some(first) = self.recovery.first_timeout_at()
@@ -376,7 +378,7 @@ impl Connection {
             {
                 wait = wait.min(left.max(Duration::from_millis(1)));
             }
-            self.timers.arm(TimerKind::Retransmission, now + wait);
+            self.timers.arm_for_losses(TimerKind::Retransmission, now + wait);
         }
     }
 

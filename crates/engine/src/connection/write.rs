@@ -96,8 +96,7 @@ impl Connection {
     }
 
     fn on_written(&mut self, len: usize, flags: SendFlags) {
-        let window = self.congestion.controller().window();
-        let room = window.saturating_sub(self.recovery.pipe());
+        let room = self.window().saturating_sub(self.recovery.pipe());
         self.send.on_written(len, flags, room);
     }
 
