@@ -1,8 +1,15 @@
-//! A virtual network: engine endpoints as hosts, joined by emulated links, with applications on
-//! them, in discrete events and nanoseconds.
+//! A virtual network: engine endpoints as hosts, joined by emulated links and routers, with
+//! applications on them, in discrete events and nanoseconds.
 //!
 //! Packets travel as bytes with checksums, so what a link corrupts must be found by the codecs. The
 //! world owns the clock. It ends when nothing is under way and no timer is armed, or at a deadline.
+//!
+//! What must hold is looked at after every step: each packet by the [`invariants`](crate::invariants)
+//! of its host, each application that ran by the conservation of bytes ([`Flow`] reads only what was
+//! written, in order; what is written is acknowledged, under way or waiting).
+
+mod agenda;
+mod network;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -13,9 +20,9 @@ use towpath_engine::{
     Config, ConnectRequest, ConnectionId, Endpoint, Event, Instant, ListenRequest, ListenerId,
 };
 use towpath_netem::{Link, LinkConfig};
-use towpath_wire::IpHeader;
-use towpath_wire::ip::HeaderChecksum;
 
+use self::agenda::{Actor, Agenda};
+use self::network::{Hop, Network, Node};
 use crate::flow::{Behaviour, Flow};
 use crate::host::Host;
 use crate::packet::Packet;
@@ -29,6 +36,35 @@ pub struct HostId(usize);
 /// Names the flow of an active or of a passive open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FlowId(usize);
+
+/// Names a router of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RouterId(usize);
+
+/// Names one direction of a link of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkId(usize);
+
+/// Where a link ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// At a host.
+    Host(HostId),
+    /// At a router.
+    Router(RouterId),
+}
+
+impl From<HostId> for Place {
+    fn from(host: HostId) -> Place {
+        Place::Host(host)
+    }
+}
+
+impl From<RouterId> for Place {
+    fn from(router: RouterId) -> Place {
+        Place::Router(router)
+    }
+}
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,21 +81,16 @@ pub struct World {
     now: Instant,
     numbers: Numbers,
     hosts: Vec<Host>,
-    wires: Vec<Wire>,
+    /// The node of each host.
+    nodes: Vec<usize>,
+    network: Network,
+    agenda: Agenda,
     flows: Vec<PlacedFlow>,
     by_connection: HashMap<(HostId, ConnectionId), usize>,
     by_client: HashMap<(SocketAddr, SocketAddr), usize>,
     listeners: HashMap<(HostId, ListenerId), Box<dyn FnMut() -> Behaviour>>,
     trace: Trace,
     lost_route: u64,
-}
-
-/// One direction between two hosts.
-#[derive(Debug)]
-struct Wire {
-    from: usize,
-    to: usize,
-    link: Link<Bytes>,
 }
 
 #[derive(Debug)]
@@ -84,7 +115,9 @@ impl World {
             now: Instant::ZERO,
             numbers: Numbers::new(seed),
             hosts: Vec::new(),
-            wires: Vec::new(),
+            nodes: Vec::new(),
+            network: Network::default(),
+            agenda: Agenda::default(),
             flows: Vec::new(),
             by_connection: HashMap::new(),
             by_client: HashMap::new(),
@@ -96,18 +129,50 @@ impl World {
 
     /// Adds a host with one address and the MTU 1500.
     pub fn add_host(&mut self, config: Config, address: IpAddr, prefix_len: u8) -> HostId {
+        self.add_host_with_mtu(config, address, prefix_len, 1500)
+    }
+
+    /// Adds a host with one address.
+    pub fn add_host_with_mtu(
+        &mut self,
+        config: Config,
+        address: IpAddr,
+        prefix_len: u8,
+        mtu: usize,
+    ) -> HostId {
         let name = format!("host{}", self.hosts.len());
-        let mut host = Host::new(&name, config, self.numbers.seed_bytes(), 1500);
+        let mut host = Host::new(&name, config, self.numbers.seed_bytes(), mtu);
         host.add_address(address, prefix_len);
+        let node = self.network.add_node(Node::Host(self.hosts.len()));
+        self.network.add_address(address, node);
+        self.nodes.push(node);
         self.hosts.push(host);
         HostId(self.hosts.len() - 1)
     }
 
-    /// Joins two hosts, one link each way.
-    pub fn join(&mut self, a: HostId, b: HostId, there: LinkConfig, back: LinkConfig) {
-        for (from, to, config) in [(a.0, b.0, there), (b.0, a.0, back)] {
-            let link = Link::new(config, self.numbers.next_number()).expect("a link that can be");
-            self.wires.push(Wire { from, to, link });
+    /// Adds a router: it passes packets on towards their host, by the fewest links.
+    pub fn add_router(&mut self) -> RouterId {
+        RouterId(self.network.add_node(Node::Router))
+    }
+
+    /// Joins two places, one link each way: first the one from `a` to `b`.
+    pub fn join(
+        &mut self,
+        a: impl Into<Place>,
+        b: impl Into<Place>,
+        there: LinkConfig,
+        back: LinkConfig,
+    ) -> (LinkId, LinkId) {
+        let (a, b) = (self.node(a.into()), self.node(b.into()));
+        let there = self.network.add_wire(a, b, there, self.numbers.next_number());
+        let back = self.network.add_wire(b, a, back, self.numbers.next_number());
+        (LinkId(there), LinkId(back))
+    }
+
+    fn node(&self, place: Place) -> usize {
+        match place {
+            Place::Host(HostId(host)) => self.nodes[host],
+            Place::Router(RouterId(node)) => node,
         }
     }
 
@@ -170,7 +235,12 @@ impl World {
 
     /// What each link has done.
     pub fn link_statistics(&self) -> impl Iterator<Item = towpath_netem::LinkStatistics> {
-        self.wires.iter().map(|wire| wire.link.statistics())
+        self.network.wires().iter().map(|wire| wire.link.statistics())
+    }
+
+    /// A link.
+    pub fn link(&self, id: LinkId) -> &Link<Bytes> {
+        &self.network.wires()[id.0].link
     }
 
     /// The time.
@@ -202,21 +272,20 @@ impl World {
     pub fn run(&mut self, limit: Duration) -> Outcome {
         let deadline = self.now + limit;
         loop {
-            let Some(next) = self.next_instant() else { return Outcome::Idle };
-            if next > deadline {
+            let Some((at, actor)) = self.next() else { return Outcome::Idle };
+            if at > deadline {
                 self.now = deadline;
                 return Outcome::Deadline;
             }
-            self.now = next.max(self.now);
-            self.deliver();
-            for index in 0..self.flows.len() {
-                if self.flows[index].flow.wakes_at().is_some_and(|at| at <= self.now) {
-                    self.run_flow(index);
-                    self.poll(self.flows[index].host.0);
+            self.now = at.max(self.now);
+            self.agenda.pop();
+            match actor {
+                Actor::Wire(wire) => self.deliver(wire),
+                Actor::Flow(flow) => {
+                    self.run_flow(flow);
+                    self.poll(self.flows[flow].host.0);
                 }
-            }
-            for host in 0..self.hosts.len() {
-                if self.hosts[host].next_deadline() <= self.now {
+                Actor::Host(host) => {
                     self.hosts[host].on_cause();
                     self.poll(host);
                 }
@@ -224,36 +293,66 @@ impl World {
         }
     }
 
-    fn next_instant(&self) -> Option<Instant> {
-        let links = self.wires.iter().filter_map(|wire| wire.link.next_delivery_ns());
-        let sleepers = self.flows.iter().filter_map(|placed| placed.flow.wakes_at());
-        let timers = self.hosts.iter().map(Host::next_deadline);
-        links
-            .map(Instant::from_nanos)
-            .chain(sleepers)
-            .chain(timers)
-            .filter(|at| *at != Instant::FAR_FUTURE)
-            .min()
+    /// Who has something to do next. Whoever has been put off since it was booked is booked anew.
+    fn next(&mut self) -> Option<(Instant, Actor)> {
+        while let Some((at, actor)) = self.agenda.peek() {
+            let due = self.due(actor);
+            if due <= at {
+                return Some((at, actor));
+            }
+            self.agenda.pop();
+            self.agenda.book(actor, due);
+        }
+        None
     }
 
-    fn deliver(&mut self) {
+    fn due(&self, actor: Actor) -> Instant {
+        let due = match actor {
+            Actor::Wire(wire) => {
+                self.network.wires()[wire].link.next_delivery_ns().map(Instant::from_nanos)
+            }
+            Actor::Flow(flow) => self.flows[flow].flow.wakes_at(),
+            Actor::Host(host) => Some(self.hosts[host].next_deadline()),
+        };
+        due.unwrap_or(Instant::FAR_FUTURE)
+    }
+
+    fn book(&mut self, actor: Actor) {
+        let due = self.due(actor);
+        self.agenda.book(actor, due);
+    }
+
+    /// Takes all that has arrived by a wire.
+    fn deliver(&mut self, wire: usize) {
         let now_ns = self.now.as_nanos();
-        for index in 0..self.wires.len() {
-            let to = self.wires[index].to;
-            // Now and then a batch is handled before the engine is polled, as a driver does.
-            let batch = 1 + self.numbers.below(4);
-            let mut taken = 0;
-            while let Some(bytes) = self.wires[index].link.deliver(now_ns) {
-                self.hosts[to].receive(self.now, &bytes, &mut self.trace);
-                taken += 1;
-                if taken % batch == 0 {
-                    self.poll(to);
+        // Now and then a batch is handled before the engine is polled, as a driver does.
+        let batch = 1 + self.numbers.below(4);
+        let mut taken = 0;
+        // Behind one wire there may be many hosts.
+        let mut reached: Vec<usize> = Vec::new();
+        while let Some(bytes) = self.network.link_mut(wire).deliver(now_ns) {
+            match self.network.arrive(wire, &bytes) {
+                Hop::Nowhere => self.lost_route += 1,
+                Hop::Wire(next) => self.offer(next, bytes),
+                Hop::Host(host) => {
+                    self.hosts[host].receive(self.now, &bytes, &mut self.trace);
+                    if !reached.contains(&host) {
+                        reached.push(host);
+                    }
+                    taken += 1;
+                    if taken % batch == 0 {
+                        reached.drain(..).for_each(|host| self.poll(host));
+                    }
                 }
             }
-            if taken > 0 {
-                self.poll(to);
-            }
         }
+        reached.into_iter().for_each(|host| self.poll(host));
+        self.book(Actor::Wire(wire));
+    }
+
+    fn offer(&mut self, wire: usize, bytes: Bytes) {
+        self.network.link_mut(wire).offer(self.now.as_nanos(), bytes);
+        self.book(Actor::Wire(wire));
     }
 
     /// Sends what a host has to send, and runs the applications that it wakes, until both rest.
@@ -261,7 +360,7 @@ impl World {
         loop {
             let packets = self.hosts[host].poll(self.now, &mut self.trace);
             self.send(host, packets);
-            let Some(event) = self.hosts[host].next_event() else { return };
+            let Some(event) = self.hosts[host].next_event() else { break };
             match event {
                 Event::Ready(id, _) => {
                     if let Some(&index) = self.by_connection.get(&(HostId(host), id)) {
@@ -272,6 +371,7 @@ impl World {
                 _ => {}
             }
         }
+        self.book(Actor::Host(host));
     }
 
     fn run_flow(&mut self, index: usize) {
@@ -288,6 +388,9 @@ impl World {
             let packets = self.hosts[host].poll(self.now, &mut self.trace);
             self.send(host, packets);
         }
+        self.book(Actor::Flow(index));
+        self.book(Actor::Host(host));
+        self.check_conservation(index);
     }
 
     fn accept(&mut self, host: HostId, listener: ListenerId) {
@@ -310,18 +413,50 @@ impl World {
 
     fn send(&mut self, host: usize, packets: Vec<Bytes>) {
         for bytes in packets {
-            let Ok(parsed) = IpHeader::parse(&bytes, HeaderChecksum::Verify) else {
-                panic!("host{host} has sent what is no packet");
-            };
-            let to = self.hosts.iter().position(|other| {
-                other.endpoint.addresses().any(|(ip, _)| ip == parsed.header.dst)
-            });
-            let wire = self.wires.iter_mut().find(|wire| wire.from == host && Some(wire.to) == to);
-            match wire {
-                Some(wire) => wire.link.offer(self.now.as_nanos(), bytes),
-                None => self.lost_route += 1,
+            match self.network.leave(self.nodes[host], &bytes) {
+                Hop::Wire(wire) => self.offer(wire, bytes),
+                Hop::Host(_) | Hop::Nowhere => self.lost_route += 1,
             }
         }
+    }
+
+    /// Every byte that an application wrote is acknowledged, under way or waiting; every byte that
+    /// arrived in order is read or waits to be; nothing is read that was not written.
+    fn check_conservation(&self, index: usize) {
+        let PlacedFlow { host, flow, other } = &self.flows[index];
+        let endpoint = &self.hosts[host.0].endpoint;
+        if let Some(info) = endpoint.info(flow.id()).filter(|_| flow.error().is_none()) {
+            let kept = info.bytes_acked + info.unacked_bytes + info.notsent_bytes;
+            // SYN and FIN have sequence numbers and are no bytes.
+            assert!(
+                kept.abs_diff(flow.sent()) <= 1,
+                "{} bytes were written, of which {} are acknowledged, {} under way, {} not sent",
+                flow.sent(),
+                info.bytes_acked,
+                info.unacked_bytes,
+                info.notsent_bytes,
+            );
+            assert!(
+                flow.received() + info.unread_bytes <= info.bytes_received,
+                "{} bytes are read and {} wait, but {} have arrived",
+                flow.received(),
+                info.unread_bytes,
+                info.bytes_received,
+            );
+            assert!(
+                info.snd_cwnd_bytes >= u64::from(info.snd_mss),
+                "a congestion window of {} bytes is less than a segment",
+                info.snd_cwnd_bytes,
+            );
+        }
+        let Some(other) = other.map(|other| &self.flows[other].flow) else { return };
+        assert!(flow.received() <= other.sent(), "more was read than written");
+        assert!(
+            !flow.end_seen() || flow.received() == other.sent(),
+            "the stream ended after {} of {} bytes",
+            flow.received(),
+            other.sent(),
+        );
     }
 }
 
