@@ -28,6 +28,8 @@ pub mod host;
 pub mod invariants;
 pub mod packet;
 pub mod pattern;
+pub mod record;
+pub mod scenario;
 pub mod segment;
 pub mod single;
 pub mod trace;

@@ -402,8 +402,8 @@ mod tests {
     #[test]
     fn places_beyond_four_gibibytes_are_told_apart() {
         let initial = SeqNumber(u32::MAX - 5);
-        for near in [0, 1 << 31, 5 << 32, (7 << 32) + 12_345] {
-            for apart in [-1_000_000_000, -1, 0, 1, 2_000_000_000] {
+        for near in [0_u64, 1 << 31, 5 << 32, (7 << 32) + 12_345] {
+            for apart in [-1_000_000_000_i64, -1, 0, 1, 2_000_000_000] {
                 let place = near.checked_add_signed(apart);
                 let seq = initial + (near as u32).wrapping_add_signed(apart as i32);
                 assert_eq!(offset(initial, near, seq), place);

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use towpath_engine::{
     Config, ConnectRequest, ConnectionId, Endpoint, Event, Instant, ListenRequest, ListenerId,
+    TcpInfo,
 };
 use towpath_netem::{Link, LinkConfig};
 
@@ -27,6 +28,7 @@ use crate::flow::{Behaviour, Flow};
 use crate::host::Host;
 use crate::packet::Packet;
 use crate::pattern::{Numbers, Pattern};
+use crate::record::Record;
 use crate::trace::Trace;
 
 /// Names a host of a world.
@@ -90,7 +92,25 @@ pub struct World {
     by_client: HashMap<(SocketAddr, SocketAddr), usize>,
     listeners: HashMap<(HostId, ListenerId), Box<dyn FnMut() -> Behaviour>>,
     trace: Trace,
+    watch: Option<Watch>,
     lost_route: u64,
+}
+
+/// What is recorded over time.
+struct Watch {
+    record: Record,
+    /// The sending and the receiving side of each flow, by the flow of the active open.
+    flows: Vec<(FlowId, Sender)>,
+    links: Vec<LinkId>,
+}
+
+/// Which side of a connection sends what is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sender {
+    /// The side that opened it.
+    Client,
+    /// The side that was connected to.
+    Server,
 }
 
 #[derive(Debug)]
@@ -123,6 +143,7 @@ impl World {
             by_client: HashMap::new(),
             listeners: HashMap::new(),
             trace: Trace::new(Instant::ZERO),
+            watch: None,
             lost_route: 0,
         }
     }
@@ -201,10 +222,24 @@ impl World {
     ///
     /// If the engine refuses.
     pub fn connect(&mut self, host: HostId, remote: SocketAddr, behaviour: &Behaviour) -> FlowId {
-        let request = ConnectRequest::new(remote);
+        self.connect_with(host, ConnectRequest::new(remote), behaviour)
+    }
+
+    /// Connects as `request` says.
+    ///
+    /// # Panics
+    ///
+    /// If the engine refuses.
+    pub fn connect_with(
+        &mut self,
+        host: HostId,
+        request: ConnectRequest,
+        behaviour: &Behaviour,
+    ) -> FlowId {
         let endpoint = &mut self.hosts[host.0].endpoint;
         let id = endpoint.connect(self.now, request).expect("the host connects");
         let local = endpoint.local_addr(id).expect("a new connection has an address");
+        let remote = endpoint.peer_addr(id).expect("a new connection has a peer");
         let index = self.flows.len();
         let patterns = (Pattern(2 * index as u64), Pattern(2 * index as u64 + 1));
         self.add_flow(host, Flow::new(id, behaviour, patterns, self.seed ^ index as u64), None);
@@ -243,6 +278,91 @@ impl World {
         &self.network.wires()[id.0].link
     }
 
+    /// The TcpInfo of one side of a flow, while there is a connection.
+    pub fn info(&self, id: FlowId, side: Sender) -> Option<TcpInfo> {
+        let index = match side {
+            Sender::Client => id.0,
+            Sender::Server => self.flows[id.0].other?,
+        };
+        let placed = &self.flows[index];
+        self.hosts[placed.host.0].endpoint.info(placed.flow.id())
+    }
+
+    /// The address of the side that opened a flow.
+    ///
+    /// # Panics
+    ///
+    /// If the connection is gone.
+    pub fn local_addr(&self, id: FlowId) -> SocketAddr {
+        let placed = &self.flows[id.0];
+        let endpoint = &self.hosts[placed.host.0].endpoint;
+        endpoint.local_addr(placed.flow.id()).expect("the connection is there")
+    }
+
+    /// Lets the time pass, to `at`, in which nothing is to be done.
+    ///
+    /// # Panics
+    ///
+    /// If there is.
+    pub fn idle_until(&mut self, at: Duration) {
+        let at = Instant::ZERO + at;
+        assert!(self.next().is_none_or(|(next, _)| next > at), "something is to be done before");
+        self.sample(at);
+        self.now = self.now.max(at);
+    }
+
+    /// Records flows and links that are watched, every `interval`.
+    pub fn record(&mut self, interval: Duration) {
+        let record = Record::new(interval);
+        self.watch = Some(Watch { record, flows: Vec::new(), links: Vec::new() });
+    }
+
+    /// Records a flow, from now on.
+    pub fn watch_flow(&mut self, flow: FlowId, sender: Sender) {
+        if let Some(watch) = &mut self.watch {
+            watch.record.add_flow();
+            watch.flows.push((flow, sender));
+        }
+    }
+
+    /// Records the queue of a link, from now on.
+    pub fn watch_link(&mut self, link: LinkId) {
+        if let Some(watch) = &mut self.watch {
+            watch.record.add_queue();
+            watch.links.push(link);
+        }
+    }
+
+    /// What was recorded so far.
+    pub fn take_record(&mut self) -> Option<Record> {
+        self.watch.take().map(|watch| watch.record)
+    }
+
+    /// Takes the samples that are due up to `until`.
+    fn sample(&mut self, until: Instant) {
+        let Some(mut watch) = self.watch.take() else { return };
+        loop {
+            let at = watch.record.next_at();
+            if at > until {
+                break;
+            }
+            self.now = at.max(self.now);
+            watch.record.push_time(at);
+            for (index, (flow, sender)) in watch.flows.iter().enumerate() {
+                let received = match sender {
+                    Sender::Client => self.other_end(*flow).map_or(0, Flow::received),
+                    Sender::Server => self.flow(*flow).received(),
+                };
+                watch.record.flows[index].push(received, self.info(*flow, *sender));
+            }
+            for (index, link) in watch.links.iter().enumerate() {
+                let length = self.network.link_mut(link.0).queue_length(at.as_nanos());
+                watch.record.queues[index].push(length);
+            }
+        }
+        self.watch = Some(watch);
+    }
+
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
@@ -251,6 +371,11 @@ impl World {
     /// The exchange so far.
     pub fn trace(&self) -> &Trace {
         &self.trace
+    }
+
+    /// The exchange so far, to say what is kept of it.
+    pub fn trace_mut(&mut self) -> &mut Trace {
+        &mut self.trace
     }
 
     /// Any call of a host's engine, followed by what it causes.
@@ -273,6 +398,7 @@ impl World {
         let deadline = self.now + limit;
         loop {
             let Some((at, actor)) = self.next() else { return Outcome::Idle };
+            self.sample(at.min(deadline));
             if at > deadline {
                 self.now = deadline;
                 return Outcome::Deadline;

@@ -69,7 +69,13 @@ impl Network {
     }
 
     /// Adds a link from one node to another; panics where the link refuses its settings.
-    pub(super) fn add_wire(&mut self, from: usize, to: usize, config: LinkConfig, seed: u64) -> usize {
+    pub(super) fn add_wire(
+        &mut self,
+        from: usize,
+        to: usize,
+        config: LinkConfig,
+        seed: u64,
+    ) -> usize {
         let is_perfect = config == LinkConfig::default();
         let link = Link::new(config, seed).expect("a link that can be");
         self.wires.push(Wire { from, to, is_perfect, link });
@@ -111,7 +117,9 @@ impl Network {
             let Some(index) = self.next_wire(node, target) else { return Hop::Nowhere };
             let wire = &self.wires[index];
             match self.nodes[wire.to] {
-                Node::Host(host) if wire.is_perfect && source == Source::Link => return Hop::Host(host),
+                Node::Host(host) if wire.is_perfect && source == Source::Link => {
+                    return Hop::Host(host);
+                }
                 Node::Router if wire.is_perfect => node = wire.to,
                 _ => return Hop::Wire(index),
             }
