@@ -28,6 +28,7 @@ pub mod host;
 pub mod invariants;
 pub mod packet;
 pub mod pattern;
+pub mod plot;
 pub mod record;
 pub mod scenario;
 pub mod segment;

@@ -3,7 +3,7 @@
 //!
 //! In the manner of tcptrace: sequence numbers are offsets into the stream, 0 is its first byte.
 
-use core::net::SocketAddr;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use serde::Serialize;
@@ -21,9 +21,9 @@ const MOST_MARKS: usize = 400_000;
 #[derive(Clone, Debug, Serialize)]
 pub struct Sequence {
     #[serde(skip)]
-    sender: SocketAddr,
+    sender: IpAddr,
     #[serde(skip)]
-    receiver: SocketAddr,
+    receiver: IpAddr,
     #[serde(skip)]
     from: Instant,
     #[serde(skip)]
@@ -87,8 +87,9 @@ pub enum Seen {
 }
 
 impl Sequence {
-    /// A recorder of what `sender` sends to `receiver`, from and up to these times of the run.
-    pub fn new(sender: SocketAddr, receiver: SocketAddr, times: (Duration, Duration)) -> Sequence {
+    /// A recorder of what one host sends to another, which have one connection, from and up to these
+    /// times of the run.
+    pub fn new(sender: IpAddr, receiver: IpAddr, times: (Duration, Duration)) -> Sequence {
         Sequence {
             sender,
             receiver,
@@ -102,11 +103,7 @@ impl Sequence {
 
     /// A packet passes some host.
     pub fn on_packet(&mut self, at: Instant, passing: Passing, packet: &Packet) {
-        let segment = &packet.segment;
-        let ends = (
-            SocketAddr::new(packet.ip.src, segment.src_port),
-            SocketAddr::new(packet.ip.dst, segment.dst_port),
-        );
+        let ends = (packet.ip.src, packet.ip.dst);
         let seen = match passing {
             Passing::Out if ends == (self.sender, self.receiver) => self.sides.on_sent(packet),
             Passing::In if ends == (self.receiver, self.sender) => self.sides.on_received(packet),
@@ -206,7 +203,7 @@ mod tests {
 
     #[test]
     fn segments_acks_and_sacks_are_offsets_into_the_stream() {
-        let ends = ("10.0.0.1:1000".parse().unwrap(), "10.0.0.2:80".parse().unwrap());
+        let ends = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
         let mut sequence = Sequence::new(ends.0, ends.1, (Duration::ZERO, Duration::from_secs(9)));
         let plays = [
             (Passing::Out, syn().mss(1460).wscale(7)),

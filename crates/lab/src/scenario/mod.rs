@@ -194,7 +194,7 @@ impl Scenario {
     ///
     /// One line that says where and what is wrong: `NAME:LINE: WHAT`.
     pub fn parse(name: &str, text: &str) -> Result<Scenario, String> {
-        let at = |offset: usize, what: &str| {
+        let at = |offset: usize, what: &str| -> String {
             let line = text.get(..offset).map_or(1, |before| 1 + before.matches('\n').count());
             let what: Vec<_> = what.split_whitespace().collect();
             format!("{name}:{line}: {}", what.join(" "))

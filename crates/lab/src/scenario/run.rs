@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
-use towpath_engine::{CongestionControl, ConnectRequest, ListenRequest, SocketOptions};
+use towpath_engine::{CongestionControl, ListenRequest, SocketOptions};
 use towpath_netem::LinkConfig;
 
 use super::report::{Report, Started};
@@ -102,8 +102,8 @@ fn start(
         let [high, low] = (place + 1).to_be_bytes();
         IpAddr::V4(Ipv4Addr::new(10, side, high, low))
     };
-    let sender = world.add_host_with_mtu(config.clone(), address(0), 16, scenario.mtu);
-    let receiver = world.add_host_with_mtu(config, address(1), 16, scenario.mtu);
+    let sender = world.add_host_with_mtu(config.clone(), address(0), 8, scenario.mtu);
+    let receiver = world.add_host_with_mtu(config, address(1), 8, scenario.mtu);
     let access = LinkConfig::new().delay(plan.delay / 2);
     world.join(sender, left, access.clone(), access.clone());
     world.join(right, receiver, access.clone(), access);
@@ -119,17 +119,14 @@ fn start(
     };
     let service = SocketAddr::new(address(if role == Sender::Client { 1 } else { 0 }), PORT);
     world.listen(server, ListenRequest::new(service), move || accepts.clone());
-    let mut options = SocketOptions::default();
-    options.congestion = Some(control);
-    let request = ConnectRequest::new(service).options(options);
-    let flow = world.connect_with(client, request, &opens);
-    world.watch_flow(flow, role);
     if index == 0 {
         let times = scenario.sequence.unwrap_or((Duration::ZERO, scenario.duration));
-        let local = world.local_addr(flow);
-        let (from, to) = if role == Sender::Client { (local, service) } else { (service, local) };
-        world.trace_mut().set_sequence(Sequence::new(from, to, times));
+        world.trace_mut().set_sequence(Sequence::new(address(0), address(1), times));
     }
+    let mut options = SocketOptions::default();
+    options.congestion = Some(control);
+    let flow = world.connect_with(client, service, options, &opens);
+    world.watch_flow(flow, role);
     Started { index, at: Duration::ZERO, flow, role, control }
 }
 

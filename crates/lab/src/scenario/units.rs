@@ -8,7 +8,7 @@ use towpath_engine::CongestionControl;
 
 /// A time: `"40ms"`, `"1m 30s"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Time(pub Duration);
+pub(super) struct Time(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
@@ -21,7 +21,7 @@ impl<'de> Deserialize<'de> for Time {
 
 /// A number of bytes: `"500kB"`, `"1MB"`; the prefixes are decimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
+pub(super) struct Size(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Size {
 
 /// Bits per second: `"5Mbit"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate(pub u64);
+pub(super) struct Rate(pub(super) u64);
 
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Rate, D::Error> {
@@ -57,7 +57,7 @@ fn number(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 
 /// A congestion control of the engine, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Control(pub CongestionControl);
+pub(super) struct Control(pub(super) CongestionControl);
 
 impl<'de> Deserialize<'de> for Control {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Control, D::Error> {

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use towpath_engine::{
     Config, ConnectRequest, ConnectionId, Endpoint, Event, Instant, ListenRequest, ListenerId,
-    TcpInfo,
+    SocketOptions, TcpInfo,
 };
 use towpath_netem::{Link, LinkConfig};
 
@@ -222,10 +222,10 @@ impl World {
     ///
     /// If the engine refuses.
     pub fn connect(&mut self, host: HostId, remote: SocketAddr, behaviour: &Behaviour) -> FlowId {
-        self.connect_with(host, ConnectRequest::new(remote), behaviour)
+        self.connect_with(host, remote, SocketOptions::default(), behaviour)
     }
 
-    /// Connects as `request` says.
+    /// Connects to `remote` with these options.
     ///
     /// # Panics
     ///
@@ -233,13 +233,14 @@ impl World {
     pub fn connect_with(
         &mut self,
         host: HostId,
-        request: ConnectRequest,
+        remote: SocketAddr,
+        options: SocketOptions,
         behaviour: &Behaviour,
     ) -> FlowId {
+        let request = ConnectRequest::new(remote).options(options);
         let endpoint = &mut self.hosts[host.0].endpoint;
         let id = endpoint.connect(self.now, request).expect("the host connects");
         let local = endpoint.local_addr(id).expect("a new connection has an address");
-        let remote = endpoint.peer_addr(id).expect("a new connection has a peer");
         let index = self.flows.len();
         let patterns = (Pattern(2 * index as u64), Pattern(2 * index as u64 + 1));
         self.add_flow(host, Flow::new(id, behaviour, patterns, self.seed ^ index as u64), None);
@@ -286,17 +287,6 @@ impl World {
         };
         let placed = &self.flows[index];
         self.hosts[placed.host.0].endpoint.info(placed.flow.id())
-    }
-
-    /// The address of the side that opened a flow.
-    ///
-    /// # Panics
-    ///
-    /// If the connection is gone.
-    pub fn local_addr(&self, id: FlowId) -> SocketAddr {
-        let placed = &self.flows[id.0];
-        let endpoint = &self.hosts[placed.host.0].endpoint;
-        endpoint.local_addr(placed.flow.id()).expect("the connection is there")
     }
 
     /// Lets the time pass, to `at`, in which nothing is to be done.
