@@ -33,5 +33,6 @@ pub mod record;
 pub mod scenario;
 pub mod segment;
 pub mod single;
+pub mod soak;
 pub mod trace;
 pub mod world;

@@ -75,6 +75,11 @@ impl Trace {
         self.lines = VecDeque::new();
     }
 
+    /// Whether lines are kept.
+    pub fn is_kept(&self) -> bool {
+        self.kept > 0
+    }
+
     /// Tells a recorder of every packet.
     pub fn set_sequence(&mut self, sequence: Sequence) {
         self.sequence = Some(sequence);

@@ -62,7 +62,7 @@ impl Axes {
         let Frame { left, top, right, bottom } = self.frame;
         let grid = Stroke::new("#e4e7eb", 1.0);
         let small = r##"font-size="11" fill="#57606a""##;
-        let (ticks, decimals) = self.y.ticks(((bottom - top) / 38.0) as usize);
+        let (ticks, decimals) = self.y.ticks(((bottom - top) / 28.0) as usize);
         for value in ticks {
             let y = self.y.at(value);
             svg.line((left, y), (right, y), grid);
@@ -156,8 +156,8 @@ impl Entry {
 /// Draws a legend in one line that ends at `right`, above a frame.
 pub(super) fn legend(svg: &mut Svg, right: f64, base: f64, entries: &[Entry]) {
     // Without measuring: wide enough for every font of the list.
-    let width = |entry: &Entry| 34.0 + 6.4 * entry.text.chars().count() as f64;
-    let mut x = right - entries.iter().map(width).sum::<f64>() + 12.0;
+    let width = |entry: &Entry| 36.0 + 5.9 * entry.text.chars().count() as f64;
+    let mut x = right - entries.iter().map(width).sum::<f64>() + 14.0;
     for entry in entries {
         match entry.sample {
             Sample::Line => svg.line((x, base - 4.0), (x + 16.0, base - 4.0), entry.stroke),

@@ -578,7 +578,7 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if std::thread::panicking() && self.trace.is_kept() {
             eprintln!("seed {}\n{}", self.seed, self.trace);
         }
     }
