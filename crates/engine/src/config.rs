@@ -10,7 +10,7 @@ use core::time::Duration;
 
 use thiserror::Error;
 
-pub use self::limits::{MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
+pub use self::limits::{EcnForm, EcnUse, MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
 use crate::congestion::HyStart;
 
 /// A setting that was not accepted.
@@ -63,18 +63,22 @@ pub enum CongestionControl {
     /// RFC 9438.
     #[default]
     Cubic,
+    /// RFC 8257, for networks that mark early: ECN is asked for and accepted whatever `tcp_ecn` says.
+    Dctcp,
     /// RFC 5681 with byte counting.
     Reno,
 }
 
 impl CongestionControl {
     /// All of them, in the order in which a list shows them.
-    pub const ALL: &[CongestionControl] = &[CongestionControl::Cubic, CongestionControl::Reno];
+    pub const ALL: &[CongestionControl] =
+        &[CongestionControl::Cubic, CongestionControl::Dctcp, CongestionControl::Reno];
 
     /// Linux's name of it.
     pub fn name(self) -> &'static str {
         match self {
             CongestionControl::Cubic => "cubic",
+            CongestionControl::Dctcp => "dctcp",
             CongestionControl::Reno => "reno",
         }
     }
@@ -224,9 +228,22 @@ config! {
     tcp_keepalive_probes: u32 = 9, "tcp_keepalive_probes", "probes", "Linux";
     /// The congestion control of new connections.
     tcp_congestion_control: CongestionControl = CongestionControl::Cubic, "tcp_congestion_control", "name", "RFC 9438, Linux";
+    /// Whether marks by ECN make the window smaller by less than losses do.
+    abe: bool = false, "towpath.abe", "0 or 1", "RFC 8511; Linux has none";
     /// How CUBIC leaves slow start without a loss: 4 by HyStart++; as Linux's HyStart 1 by trains of
     /// ACKs, 2 by delay, 3 by both; 0 not at all.
     hystart: HyStart = HyStart::PlusPlus, "towpath.hystart", "0 to 4", "RFC 9406; Linux's tcp_cubic.hystart_detect is 3";
+    /// Which form of ECN is accepted from peers and asked for: 0 neither; 1 classic, both ways; 2
+    /// classic is accepted; 3 accurate, both ways; 4 accurate is accepted and classic asked for; 5
+    /// accurate is accepted.
+    tcp_ecn: EcnUse = EcnUse { accept: EcnForm::Classic, request: EcnForm::Off }, "tcp_ecn", "0 to 5", "Linux; RFC 3168, RFC 9768";
+    /// Whether a SYN that is sent again, and a handshake with impossible feedback, do without ECN.
+    tcp_ecn_fallback: bool = true, "tcp_ecn_fallback", "0 or 1", "Linux; RFC 3168 section 6.1.1.1";
+    /// When the option of accurate ECN is sent: 0 never, 1 as seldom as may be, 2 always, 3 even where
+    /// it seems to get lost.
+    tcp_ecn_option: u8 = 2, "tcp_ecn_option", "0 to 3", "Linux; RFC 9768 section 3.2.3";
+    /// How often in a round trip the option is sent at least, where it is sent seldom.
+    tcp_ecn_option_beacon: u32 = 3, "tcp_ecn_option_beacon", "options a round trip", "Linux; RFC 9768 section 3.2.3.3";
     /// Whether a pause longer than the RTO makes the congestion window smaller.
     tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
     /// Segments that a burst may have at any rate.
@@ -313,6 +330,9 @@ impl Config {
         }
         if self.ip_no_pmtu_disc > 3 {
             return contradiction("ip_no_pmtu_disc: 0 to 3");
+        }
+        if self.tcp_ecn_option > 3 {
+            return contradiction("tcp_ecn_option: 0 to 3");
         }
         if self.min_pmtu < 68 {
             return contradiction("route.min_pmtu: at least 68 (RFC 791)");
@@ -477,13 +497,13 @@ impl Value for (u16, u16) {
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
         match text.trim() {
-            other @ ("bbr" | "bbr3" | "dctcp") => Err(ConfigError::NotBuilt {
+            other @ ("bbr" | "bbr3") => Err(ConfigError::NotBuilt {
                 name,
                 value: other.to_owned(),
-                expected: "there are: cubic, reno",
+                expected: "there are: cubic, dctcp, reno",
             }),
             other => CongestionControl::from_name(other).ok_or_else(|| {
-                invalid(name, other, "the name of a congestion control: cubic, reno")
+                invalid(name, other, "the name of a congestion control: cubic, dctcp, reno")
             }),
         }
     }

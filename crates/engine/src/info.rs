@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use crate::config::EcnForm;
 use crate::congestion::RecoveryPhase;
 use crate::connection::chronograph::Chronograph;
 use crate::connection::state::StateName;
@@ -88,6 +89,20 @@ pub struct TcpInfo {
     pub delivery_rate_app_limited: bool,
     /// How fast the congestion control sends, in bytes per second, if it says.
     pub pacing_rate: Option<u64>,
+    /// Which form of ECN was agreed on.
+    pub ecn: EcnForm,
+    /// Whether something arrived that the network could have marked (`TCPI_OPT_ECN_SEEN`).
+    pub ecn_seen: bool,
+    /// Segments that were delivered with a mark, as the peer told (`tcpi_delivered_ce`).
+    pub delivered_ce: u32,
+    /// Marked segments that arrived; with accurate ECN (`tcpi_received_ce`).
+    pub received_ce: u32,
+    /// Bytes that the peer says arrived with ECT(1), ECT(0) and CE; with accurate ECN
+    /// (`tcpi_delivered_e1_bytes` and its like).
+    pub delivered_ecn_bytes: [u32; 3],
+    /// Bytes that arrived with ECT(1), ECT(0) and CE; with accurate ECN
+    /// (`tcpi_received_e1_bytes` and its like).
+    pub received_ecn_bytes: [u32; 3],
     /// Bytes written and not sent.
     pub notsent_bytes: u64,
     /// Bytes that arrived and were not read.

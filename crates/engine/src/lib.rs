@@ -10,6 +10,7 @@ mod config;
 pub mod congestion;
 mod connection;
 mod counters;
+mod ecn;
 mod endpoint;
 mod error;
 mod event;
@@ -30,8 +31,8 @@ mod wheel;
 
 pub use chunks::Chunks;
 pub use config::{
-    BufferSizes, Config, ConfigError, CongestionControl, MemoryLimits, PortSet, Setting,
-    SynCookies, TimeWaitReuse,
+    BufferSizes, Config, ConfigError, CongestionControl, EcnForm, EcnUse, MemoryLimits, PortSet,
+    Setting, SynCookies, TimeWaitReuse,
 };
 pub use congestion::RecoveryPhase;
 pub use connection::adjust::QuickAck;

@@ -229,6 +229,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_nanosecond_does_not_pass_into_another_rate() {
+        // Two bytes at 3 bit/s: the first ends between two nanoseconds, of the second one bit is
+        // left at 5 s, which at 8 bit/s is an eighth of a second and nothing more.
+        let mut wire = wire(rated(3).rate_change(RateChange::new(ms(5_000), 8)));
+        assert_eq!(wire.send(0, 1).ends_ns, 2_666_666_667);
+        assert_eq!(wire.send(0, 1).ends_ns, 5_125_000_000);
+    }
+
+    #[test]
     fn a_long_packet_passes_over_a_whole_schedule() {
         // 1 byte a millisecond, 2 in the next, and so on: 1 + 2 + ... + 99 in 99 ms.
         let mut config = rated(8_000);

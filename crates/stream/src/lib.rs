@@ -84,8 +84,8 @@ pub use towpath_device as device;
 #[cfg(all(feature = "tun", target_os = "linux"))]
 pub use towpath_device::{TunConfig, TunDevice, TunError};
 pub use towpath_engine::{
-    BufferSizes, Census, CloseReason, Config, ConfigError, CongestionControl,
-    Counters as ProtocolCounters, Setting, StateName, TcpInfo,
+    BufferSizes, Census, Chronograph, CloseReason, Config, ConfigError, CongestionControl,
+    Counters as ProtocolCounters, Instant, Setting, StateName, TcpInfo,
 };
 
 /// The README's example, compiled and run as a test.

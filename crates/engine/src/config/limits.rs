@@ -30,6 +30,56 @@ impl Value for SynCookies {
     }
 }
 
+/// A form of explicit congestion notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum EcnForm {
+    /// None.
+    #[default]
+    Off,
+    /// RFC 3168.
+    Classic,
+    /// RFC 9768; a peer that has only the classic form gets that.
+    Accurate,
+}
+
+/// Which forms of ECN are spoken (`tcp_ecn`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EcnUse {
+    /// The highest that a peer's SYN gets.
+    pub accept: EcnForm,
+    /// What our SYN asks for.
+    pub request: EcnForm,
+}
+
+impl EcnUse {
+    /// Linux's values, from 0.
+    const ALL: [EcnUse; 6] = [
+        EcnUse { accept: EcnForm::Off, request: EcnForm::Off },
+        EcnUse { accept: EcnForm::Classic, request: EcnForm::Classic },
+        EcnUse { accept: EcnForm::Classic, request: EcnForm::Off },
+        EcnUse { accept: EcnForm::Accurate, request: EcnForm::Accurate },
+        EcnUse { accept: EcnForm::Accurate, request: EcnForm::Classic },
+        EcnUse { accept: EcnForm::Accurate, request: EcnForm::Off },
+    ];
+}
+
+impl Value for EcnUse {
+    fn parse(name: &'static str, text: &str) -> Result<EcnUse, ConfigError> {
+        let number: Option<usize> = text.trim().parse().ok();
+        number
+            .and_then(|number| EcnUse::ALL.get(number).copied())
+            .ok_or_else(|| invalid(name, text, "0 to 5"))
+    }
+
+    fn show(&self, _: &'static str) -> String {
+        match EcnUse::ALL.iter().position(|known| known == self) {
+            Some(number) => number.to_string(),
+            // By the builder only.
+            None => format!("{:?} {:?}", self.accept, self.request),
+        }
+    }
+}
+
 /// Whether a connect may use the four numbers of a connection in TIME-WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum TimeWaitReuse {

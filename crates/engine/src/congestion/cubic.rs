@@ -15,6 +15,8 @@ use crate::instant::Instant;
 const C_1024: u128 = 410;
 /// Section 4.1 and 4.6: beta is 0.7, as a fraction of 1024.
 const BETA_1024: u64 = 717;
+/// RFC 8511 section 3.1 suggests 0.85 where a mark is answered.
+const ABE_BETA_1024: u64 = 870;
 /// Section 4.3: how many windows must be acknowledged for the Reno-like window to grow by a segment
 /// is 1 / alpha, (1 + beta) / (3 (1 - beta)), in eighths.
 const RENO_COST_EIGHTHS: u64 = 8 * (1024 + BETA_1024) / 3 / (1024 - BETA_1024);
@@ -33,6 +35,7 @@ pub struct Cubic {
     /// The curve before the last reduction, for the case that it was none.
     prior_curve: Curve,
     detector: Detector,
+    alternative_backoff: bool,
 }
 
 /// The growth since the last congestion.
@@ -63,6 +66,7 @@ impl Cubic {
             curve: Curve::default(),
             prior_curve: Curve::default(),
             detector: Detector::new(hystart),
+            alternative_backoff: start.alternative_backoff,
         }
     }
 
@@ -91,7 +95,7 @@ impl Cubic {
     }
 
     // Implements: RFC9438 s4.7, RFC9438 s4.6a
-    fn reduce(&mut self, first: bool) {
+    fn reduce(&mut self, beta: u64) {
         let segments = self.window.segments();
         self.prior_curve = self.curve.clone();
         self.curve.w_max = if segments < self.curve.w_max {
@@ -100,8 +104,8 @@ impl Cubic {
             segments
         };
         self.curve.epoch = None;
-        let threshold = segments * BETA_1024 / 1024;
-        self.window.reduce_to(threshold * self.window.mss(), first);
+        let threshold = segments * beta / 1024;
+        self.window.reduce_to(threshold * self.window.mss(), true);
     }
 }
 
@@ -218,9 +222,12 @@ impl Controller for Cubic {
     // Implements: RFC9438 s4.6a, RFC9438 s4.8
     fn on_congestion(&mut self, event: &CongestionEvent) {
         match event.kind {
-            CongestionKind::Loss => self.reduce(true),
+            CongestionKind::Loss => self.reduce(BETA_1024),
+            CongestionKind::Ecn => {
+                self.reduce(if self.alternative_backoff { ABE_BETA_1024 } else { BETA_1024 });
+            }
             CongestionKind::Timeout => {
-                self.reduce(true);
+                self.reduce(BETA_1024);
                 self.window.collapse();
                 // The next epoch begins without a plateau.
                 self.curve = Curve::default();
@@ -438,6 +445,25 @@ mod tests {
         assert_eq!(cubic.curve.epoch.map(|e| e.k), before.curve.epoch.map(|e| e.k));
     }
 
+    // Shows: RFC9406 s4.2g
+    #[test]
+    fn a_loss_in_conservative_slow_start_ends_slow_start_as_any_loss_does() {
+        let mut cubic = Cubic::new(&start(40_000), HyStart::PlusPlus);
+        for index in 1..=20u64 {
+            cubic.on_ack(&AckSample {
+                acked_bytes: 1000,
+                acked_to: 1000 * index,
+                sent_to: if index < 10 { 10_000 } else { 90_000 },
+                rtt: Some(Duration::from_millis(if index < 10 { 40 } else { 60 })),
+                ..sample()
+            });
+        }
+        // Sixteen whole segments and, from the eighth late round trip on, four quarters.
+        assert_eq!(cubic.window(), 57_000);
+        loss(&mut cubic);
+        assert_eq!((cubic.window(), cubic.slow_start_threshold()), (39_000, 39_000));
+    }
+
     // Shows: RFC9438 s4.10b
     #[test]
     fn slow_start_left_by_delay_goes_on_without_a_plateau() {
@@ -471,6 +497,22 @@ mod tests {
             ack(&mut cubic, Instant::from_millis(11), 1000);
         }
         assert_eq!(cubic.window(), 50_000);
+    }
+
+    // Shows: RFC8511 s3
+    #[test]
+    fn a_mark_leaves_seven_tenths_and_0_85_with_abe() {
+        for (alternative_backoff, expected) in [(false, 70_000), (true, 84_000)] {
+            let start = Start { alternative_backoff, ..start(100_000) };
+            let mut cubic = Cubic::new(&start, HyStart::Off);
+            cubic.on_congestion(&CongestionEvent {
+                now: Instant::ZERO,
+                kind: CongestionKind::Ecn,
+                in_flight_bytes: 0,
+                mss: MSS,
+            });
+            assert_eq!(cubic.window(), expected);
+        }
     }
 
     // Shows: RFC9438 s4.6c, RFC9438 s5.8

@@ -5,6 +5,7 @@
 //! payload; a window is never below one segment.
 
 mod cubic;
+mod dctcp;
 mod hystart;
 pub(crate) mod rate;
 pub(crate) mod rate_sample;
@@ -16,6 +17,7 @@ use core::fmt;
 use core::time::Duration;
 
 pub use cubic::Cubic;
+pub use dctcp::Dctcp;
 pub use hystart::HyStart;
 pub use rate_sample::RateSample;
 pub use reno::Reno;
@@ -56,6 +58,13 @@ pub trait Controller: fmt::Debug + Send {
         false
     }
 
+    /// Whether it answers each mark by itself, as DCTCP does: then ECN is asked for and accepted
+    /// whatever `tcp_ecn` says, everything that leaves can be marked, and marks are echoed one by
+    /// one.
+    fn wants_every_mark(&self) -> bool {
+        false
+    }
+
     /// An acknowledgment told of something delivered or lost. The window may grow only where
     /// [`AckSample::may_grow`] says so, unless the controller
     /// [governs recovery](Controller::governs_recovery).
@@ -86,6 +95,8 @@ pub struct AckSample {
     pub(crate) now: Instant,
     pub(crate) acked_bytes: u64,
     pub(crate) delivered_bytes: u64,
+    pub(crate) delivered_segments: u32,
+    pub(crate) marked_segments: u32,
     pub(crate) newly_lost_bytes: u64,
     pub(crate) in_flight_bytes: u64,
     pub(crate) prior_in_flight_bytes: u64,
@@ -115,6 +126,14 @@ impl AckSample {
     /// Bytes that are known to be delivered since the last sample, by ACK or by SACK.
     pub fn delivered_bytes(&self) -> u64 {
         self.delivered_bytes
+    }
+    /// Segments that are known to be delivered since the last sample.
+    pub fn delivered_segments(&self) -> u32 {
+        self.delivered_segments
+    }
+    /// Of those, how many the network marked (ECN).
+    pub fn marked_segments(&self) -> u32 {
+        self.marked_segments
     }
     /// Bytes newly taken for lost.
     pub fn newly_lost_bytes(&self) -> u64 {
@@ -230,6 +249,8 @@ impl CongestionEvent {
 pub enum CongestionKind {
     /// A segment is lost while later ones arrive.
     Loss,
+    /// The network has marked segments instead of dropping them (RFC 3168, RFC 9768).
+    Ecn,
     /// The retransmission timer fired, for the first time for this segment.
     Timeout,
     /// The retransmission timer fired again for the same segment.
@@ -279,9 +300,14 @@ pub struct Start {
     pub(crate) window: u64,
     pub(crate) slow_start_threshold: u64,
     pub(crate) mss: u32,
+    pub(crate) alternative_backoff: bool,
 }
 
 impl Start {
+    /// Whether marks reduce the window by less than losses do (RFC 8511).
+    pub fn has_alternative_backoff(&self) -> bool {
+        self.alternative_backoff
+    }
     /// The congestion window, in bytes.
     pub fn window(&self) -> u64 {
         self.window
@@ -300,6 +326,7 @@ impl Start {
 #[derive(Debug)]
 pub(crate) enum Congestion {
     Cubic(Box<Cubic>),
+    Dctcp(Dctcp),
     Reno(Reno),
 }
 
@@ -309,6 +336,7 @@ impl Congestion {
             CongestionControl::Cubic => {
                 Congestion::Cubic(Box::new(Cubic::new(start, config.hystart)))
             }
+            CongestionControl::Dctcp => Congestion::Dctcp(Dctcp::new(start)),
             CongestionControl::Reno => Congestion::Reno(Reno::new(start)),
         }
     }
@@ -316,6 +344,7 @@ impl Congestion {
     pub(crate) fn controller(&self) -> &dyn Controller {
         match self {
             Congestion::Cubic(cubic) => cubic.as_ref(),
+            Congestion::Dctcp(dctcp) => dctcp,
             Congestion::Reno(reno) => reno,
         }
     }
@@ -323,6 +352,7 @@ impl Congestion {
     pub(crate) fn controller_mut(&mut self) -> &mut dyn Controller {
         match self {
             Congestion::Cubic(cubic) => cubic.as_mut(),
+            Congestion::Dctcp(dctcp) => dctcp,
             Congestion::Reno(reno) => reno,
         }
     }
@@ -340,7 +370,7 @@ pub(crate) mod samples {
 
     /// Slow start from `window` bytes in segments of 1000.
     pub(crate) fn start(window: u64) -> Start {
-        Start { window, slow_start_threshold: u64::MAX, mss: 1000 }
+        Start { window, slow_start_threshold: u64::MAX, mss: 1000, alternative_backoff: false }
     }
 
     /// An acknowledgment in the open phase that lets the window grow, of nothing yet.
@@ -349,6 +379,8 @@ pub(crate) mod samples {
             now: Instant::ZERO,
             acked_bytes: 0,
             delivered_bytes: 0,
+            delivered_segments: 0,
+            marked_segments: 0,
             newly_lost_bytes: 0,
             in_flight_bytes: 0,
             prior_in_flight_bytes: 0,

@@ -4,16 +4,20 @@ use super::window::Window;
 use super::{AckSample, CongestionEvent, CongestionKind, Controller, IdleSample, Start};
 use crate::instant::Instant;
 
+/// RFC 8511 section 3.1: what a mark leaves of the window.
+const ABE_PERCENT: u64 = 80;
+
 /// RFC 5681.
 #[derive(Clone, Debug)]
 pub struct Reno {
     window: Window,
+    alternative_backoff: bool,
 }
 
 impl Reno {
     /// Begins with a window; in slow start if there was no congestion yet.
     pub fn new(start: &Start) -> Reno {
-        Reno { window: Window::new(start) }
+        Reno { window: Window::new(start), alternative_backoff: start.alternative_backoff }
     }
 }
 
@@ -50,6 +54,10 @@ impl Controller for Reno {
             // Deviates: RFC 5681 halves FlightSize. As Linux, the window, which does not grow while
             // it is not used.
             CongestionKind::Loss => self.window.reduce_to(self.window.bytes() / 2, true),
+            CongestionKind::Ecn => {
+                let percent = if self.alternative_backoff { ABE_PERCENT } else { 50 };
+                self.window.reduce_to(self.window.bytes() * percent / 100, true);
+            }
             CongestionKind::Timeout => {
                 self.window.reduce_to(self.window.bytes() / 2, true);
                 self.window.collapse();
@@ -131,6 +139,16 @@ mod tests {
         assert_eq!((reno.window(), reno.slow_start_threshold()), (1000, 10_000));
         congestion(&mut reno, CongestionKind::Timeout, 1000);
         assert_eq!(reno.slow_start_threshold(), 2000);
+    }
+
+    // Shows: RFC8511 s3
+    #[test]
+    fn a_mark_halves_the_window_and_leaves_four_fifths_with_abe() {
+        for (alternative_backoff, expected) in [(false, 10_000), (true, 16_000)] {
+            let mut reno = Reno::new(&Start { alternative_backoff, ..start(20_000) });
+            congestion(&mut reno, CongestionKind::Ecn, 20_000);
+            assert_eq!(reno.window(), expected);
+        }
     }
 
     #[test]

@@ -110,7 +110,6 @@ impl Window {
     }
 
     /// The congestion was none: what was before it holds again.
-    // Implements: RFC4015 s3.2
     pub(crate) fn undo(&mut self) {
         self.bytes = self.bytes.max(self.prior.0);
         self.threshold = self.threshold.max(self.prior.1);
@@ -166,7 +165,6 @@ mod tests {
         assert_eq!(window.bytes(), 11_000);
     }
 
-    // Shows: RFC4015 s3.2
     #[test]
     fn what_was_before_a_spurious_loss_comes_back_and_growth_since_stays() {
         let mut window = Window::new(&start(40_000));

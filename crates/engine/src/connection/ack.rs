@@ -9,6 +9,8 @@ use super::arrive::Step;
 use super::state::{StateName, Transition};
 use super::{Connection, Context, Reset};
 use crate::congestion::{AckSample, CongestionEvent, CongestionKind, RecoveryPhase};
+use crate::ecn::Marked;
+use crate::ecn::accurate::Echo;
 use crate::error::CloseReason;
 use crate::instant::Instant;
 use crate::recovery::{Ack, Outcome};
@@ -17,6 +19,8 @@ use crate::timer::TimerKind;
 
 /// What an acknowledgment told, on its way to the congestion controller.
 struct News {
+    delivered_segments: u32,
+    marked: Marked,
     acked_bytes: u64,
     prior_in_flight_bytes: u64,
     rtt: Option<Duration>,
@@ -68,6 +72,8 @@ impl Connection {
     ) {
         // The path works, whatever was reported of it.
         self.user.soft_error = None;
+        let hurry = self.ecn.on_flags(segment, text_len);
+        self.hurry_ack(hurry);
         self.traffic.last_ack_received = Some(now);
         // The send space.
         let window = self.send.update_window(segment.seq, segment.ack, segment.window);
@@ -84,8 +90,13 @@ impl Connection {
         if self.send.wnd() > 0 && window == WindowUpdate::Changed {
             self.send.reset_probes();
         }
+        if self.timers.is_armed(TimerKind::Persist) && self.send.is_window_limited() {
+            // The wait for the next probe begins with the answer to the last, as on Linux.
+            self.timers.stop(TimerKind::Persist);
+        }
         // Recovery.
         let prior_in_flight_bytes = self.recovery.pipe();
+        let delivered_before = self.recovery.delivered();
         let outcome = self.recovery.on_ack(
             now,
             Ack {
@@ -105,10 +116,16 @@ impl Connection {
             self.rtt.on_sample(sample);
         }
         // Congestion.
-        let news = News { acked_bytes, prior_in_flight_bytes, rtt, outcome };
+        let delivered = self.recovery.delivered().saturating_sub(delivered_before);
+        let delivered_segments = u32::try_from(delivered).unwrap_or(u32::MAX);
+        let marked = self.take_marks(segment, delivered_segments, &outcome);
+        let news =
+            News { delivered_segments, marked, acked_bytes, prior_in_flight_bytes, rtt, outcome };
         self.tell_congestion(now, context, &news);
         if advanced {
-            self.grow_send_buffer(context.config);
+            if self.user.wants_room {
+                self.grow_send_buffer(context.config);
+            }
             self.check_room(context.config);
             // Timers.
             self.restart_retransmission(now);
@@ -137,6 +154,33 @@ impl Connection {
         outcome.rtt.or_else(by_echo)
     }
 
+    /// What the ACK tells of marks. An ACK that was overtaken tells nothing.
+    // Implements: RFC3168 s6.1.2a
+    fn take_marks(
+        &mut self,
+        segment: &Segment,
+        delivered_segments: u32,
+        outcome: &Outcome,
+    ) -> Marked {
+        let newer = match (&self.timestamps, segment.options.timestamps) {
+            (Some(timestamps), Some(option)) => timestamps.is_newer(option.value),
+            _ => false,
+        };
+        let phase = self.recovery.phase_name();
+        self.ecn.marked(
+            segment.flags,
+            &Echo {
+                option: segment.options.acc_ecn.as_ref(),
+                delivered_segments,
+                delivered_bytes: outcome.delivered,
+                progress: outcome.delivered > 0 || newer,
+                exact: self.sack || matches!(phase, RecoveryPhase::Open | RecoveryPhase::Cwr),
+                mss: self.send.segment_size(),
+                bytes_sent: self.traffic.bytes_sent,
+            },
+        )
+    }
+
     fn tell_congestion(&mut self, now: Instant, context: &mut Context<'_>, news: &News) {
         let outcome = &news.outcome;
         let mss = self.send.segment_size();
@@ -148,18 +192,33 @@ impl Connection {
             context.counters.fast_retrans += 1;
             let kind = CongestionKind::Loss;
             controller.on_congestion(&CongestionEvent { now, kind, in_flight_bytes, mss });
+            self.ecn.on_reduced();
+        } else if news.marked.congestion
+            && news.prior_in_flight_bytes > 0
+            && self.recovery.enter_cwr(self.send.una(), self.send.nxt())
+        {
+            controller.on_congestion(&CongestionEvent {
+                now,
+                kind: CongestionKind::Ecn,
+                in_flight_bytes: news.prior_in_flight_bytes,
+                mss,
+            });
+            self.ecn.on_reduced();
         }
         if outcome.recovered {
             controller.on_recovered(now);
         }
         let phase = self.recovery.phase_name();
         // What ends a recovery was sent into the congestion: it is no sign that there is more room.
-        let reducing = phase == RecoveryPhase::Recovery || outcome.recovered;
+        let reducing =
+            matches!(phase, RecoveryPhase::Recovery | RecoveryPhase::Cwr) || outcome.recovered;
         if outcome.delivered > 0 || outcome.lost > 0 {
             controller.on_ack(&AckSample {
                 now,
                 acked_bytes: news.acked_bytes,
                 delivered_bytes: outcome.delivered,
+                delivered_segments: news.delivered_segments,
+                marked_segments: news.marked.segments.min(news.delivered_segments),
                 newly_lost_bytes: outcome.lost,
                 in_flight_bytes: self.recovery.pipe(),
                 prior_in_flight_bytes: news.prior_in_flight_bytes,

@@ -56,6 +56,8 @@ impl Connection {
             self.user.raise(Readiness::READABLE);
         }
         self.grow_send_buffer(config);
+        // A smaller limit can end readiness without a write.
+        self.note_room(config);
         self.check_room(config);
         if options.congestion != before.congestion && self.state.is_synchronized() {
             self.change_congestion_control(config);
@@ -86,12 +88,13 @@ impl Connection {
 
     /// Another congestion control takes over where this one stands.
     fn change_congestion_control(&mut self, config: &Config) {
-        let choice = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        let choice = self.user.options.congestion_control(config);
         let controller = self.congestion.controller();
         let start = Start {
             window: controller.window(),
             slow_start_threshold: controller.slow_start_threshold(),
             mss: self.send.segment_size(),
+            alternative_backoff: config.abe,
         };
         self.congestion = Congestion::new(choice, config, &start);
     }

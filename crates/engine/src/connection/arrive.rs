@@ -4,6 +4,7 @@ use towpath_wire::tcp::{Flags, Segment};
 
 use super::state::StateName;
 use super::{Connection, Context};
+use crate::ecn::Hurry;
 use crate::endpoint::Arrival;
 use crate::event::Readiness;
 use crate::instant::Instant;
@@ -48,7 +49,8 @@ impl Connection {
         context: &mut Context<'_>,
         arrival: Arrival,
     ) -> Step {
-        let Arrival { mut segment, payload, gso_size, .. } = arrival;
+        let segments = arrival.segment_count();
+        let Arrival { ip, mut segment, payload, gso_size, .. } = arrival;
         let text_len = payload.len();
         let is = |step: Step| step == Step::Done;
 
@@ -62,9 +64,11 @@ impl Connection {
         }
         // Third, security and precedence: none today.
         // Fourth, the SYN bit (RFC 5961 section 4).
-        if is(self.check_syn(now, context, &segment)) {
+        if is(self.check_syn(now, context, &segment, ip.ecn)) {
             return Step::Done;
         }
+        let hurry = self.ecn.on_segment(ip.ecn, segments, text_len as u32);
+        self.hurry_ack(hurry);
         // Fifth, the ACK field.
         if is(self.check_ack(now, context, &segment, text_len)) {
             return Step::Done;
@@ -79,7 +83,26 @@ impl Connection {
         // Sixth, the URG bit.
         self.check_urgent(&segment);
         // Seventh, the text, and eighth, the FIN.
+        if !payload.is_empty() {
+            if self.recv.policy().is_pending()
+                && let Some(flags) = self.ecn.before_change(ip.ecn)
+            {
+                let fields = self.recv.acknowledge(self.max_blocks());
+                self.owed.before_mark = Some(Box::new((fields, flags)));
+            }
+            let hurry = self.ecn.on_text(ip.ecn);
+            self.hurry_ack(hurry);
+        }
         self.take_text(now, context, &segment, payload, gso_size)
+    }
+
+    /// ECN wants the peer to hear of something soon.
+    pub(super) fn hurry_ack(&mut self, hurry: Hurry) {
+        match hurry {
+            Hurry::None => {}
+            Hurry::Now => self.recv.policy_mut().hurry(),
+            Hurry::Quick => self.recv.policy_mut().be_quick_for_marks(),
+        }
     }
 
     /// Where urgent data ends is told to the application, which reads it in line.

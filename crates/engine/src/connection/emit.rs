@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use towpath_wire::ip::Ecn;
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, Options, Segment, max_sack_blocks};
 use towpath_wire::{IpHeader, Protocol, SeqNumber};
 
@@ -11,15 +11,22 @@ use super::negotiate::Offer;
 use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
+use crate::config::Config;
 use crate::congestion::IdleSample;
 use crate::congestion::rate::{burst_segments, pacing_rate};
 use crate::congestion::usage::Sent;
+use crate::ecn::option::{self as ecn_option, Fit};
+use crate::ecn::{Leaving, negotiate as ecn};
 use crate::endpoint::table::FourTuple;
 use crate::instant::Instant;
 use crate::output::{Transmit, TransmitBody};
 use crate::recv::AckFields;
+use crate::send::mss::TIMESTAMPS_LEN;
 use crate::send::{Blocked, Plan};
 use crate::timer::TimerKind;
+
+/// The bytes of a header that options can take.
+const OPTIONS_ROOM: u32 = 40;
 
 /// Whether a segment's text leaves for the first time.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,10 +80,13 @@ impl Connection {
                 let fields = self.recv.acknowledge(0);
                 // With the latest timestamp, so that the peer's PAWS does not mind (RFC 7323
                 // section 3.2 SHOULD).
-                self.segment(now, self.send.nxt(), Flags::RST | Flags::ACK, Some(fields))
+                let mut segment =
+                    self.segment(now, self.send.nxt(), Flags::RST | Flags::ACK, Some(fields));
+                let codepoint = self.stamp(&mut segment, Leaving::Bare);
+                return Some(self.packet(context, segment, codepoint, Chunks::new()));
             }
         };
-        Some(self.packet(context, segment, Chunks::new()))
+        Some(self.packet(context, segment, Codepoint::NotEct, Chunks::new()))
     }
 
     fn emit_syn(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
@@ -84,9 +94,10 @@ impl Connection {
         let timestamp = syn_sent.timestamp(now);
         let mss = self.user.options.advertised_mss(self.tuple.remote_ip, context.mtu);
         let offer = Offer::new(mss, self.recv.window());
+        let wish = self.user.options.ecn(context.config).request;
         let (flags, ack, options) = match &syn_sent.crossed {
             None => (
-                Flags::SYN,
+                Flags::SYN | ecn::syn_flags(context.config, wish, self.syn_retransmissions()),
                 SeqNumber::default(),
                 negotiate::syn_options(context.config, &offer, timestamp),
             ),
@@ -97,7 +108,7 @@ impl Connection {
             ),
         };
         self.owed.syn = false;
-        if self.is_syn_retransmission() {
+        if self.syn_retransmissions() > 0 {
             context.counters.retrans_segs += 1;
             self.traffic.total_retrans += 1;
         }
@@ -112,7 +123,10 @@ impl Connection {
             urgent: 0,
             options,
         };
-        Some(self.packet(context, segment, Chunks::new()))
+        // A SYN that is lost for a queue that could have marked it costs a second.
+        let asks = segment.flags.contains(Flags::ECE) && self.wants_every_mark();
+        let codepoint = if asks { Codepoint::Ect0 } else { Codepoint::NotEct };
+        Some(self.packet(context, segment, codepoint, Chunks::new()))
     }
 
     fn emit_again(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
@@ -146,7 +160,8 @@ impl Connection {
         self.resume_after_idle(now, context);
         let window = self.congestion.controller().window();
         let burst = self.largest_burst(context.config.tcp_min_tso_segs);
-        match self.send.next_new(self.recovery.room(window), self.sack_len(), burst) {
+        let option_bytes = self.fit_options(now, context.config, u32::MAX).len;
+        match self.send.next_new(self.recovery.room(window), option_bytes, burst) {
             Ok(plan) => self.emit_text(now, context, plan, Sending::New),
             Err(Blocked::Congestion) => {
                 self.note_window_usage(true);
@@ -163,12 +178,15 @@ impl Connection {
     }
 
     fn emit_ack(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if let Some((fields, flags)) = self.owed.before_mark.take().map(|owed| *owed) {
+            let segment = self.segment(now, self.send.nxt(), Flags::ACK | flags, Some(fields));
+            return Some(self.packet(context, segment, Codepoint::Ect0, Chunks::new()));
+        }
         if !self.recv.policy().is_due() || !self.may_acknowledge() {
             return None;
         }
-        let fields = self.acknowledge(self.max_blocks());
-        let segment = self.segment(now, self.send.nxt(), Flags::ACK, Some(fields));
-        Some(self.packet(context, segment, Chunks::new()))
+        let seq = self.send.nxt();
+        Some(self.bare(now, context, seq, self.max_blocks()))
     }
 
     // Implements: 9293 SHLD-12
@@ -182,9 +200,65 @@ impl Connection {
 
     /// A segment that the peer must answer: empty, one below SND.UNA.
     fn probe(&mut self, now: Instant, context: &Context<'_>) -> Transmit {
-        let fields = self.acknowledge(0);
-        let segment = self.segment(now, self.send.una() - 1, Flags::ACK, Some(fields));
-        self.packet(context, segment, Chunks::new())
+        let seq = self.send.una() - 1;
+        self.bare(now, context, seq, 0)
+    }
+
+    /// A segment without text.
+    fn bare(
+        &mut self,
+        now: Instant,
+        context: &Context<'_>,
+        seq: SeqNumber,
+        max_blocks: usize,
+    ) -> Transmit {
+        let mut fit = self.fit_options(now, context.config, u32::MAX);
+        fit.blocks = fit.blocks.min(max_blocks);
+        let mut segment = self.acknowledging(now, seq, Flags::ACK, fit);
+        let codepoint = self.stamp(&mut segment, Leaving::Bare);
+        self.packet(context, segment, codepoint, Chunks::new())
+    }
+
+    /// A segment that pays what is owed, with the options for which there is room.
+    fn acknowledging(&mut self, now: Instant, seq: SeqNumber, flags: Flags, fit: Fit) -> Segment {
+        let fields = self.acknowledge(fit.blocks);
+        let mut segment = self.segment(now, seq, flags, Some(fields));
+        if let Some(accurate) = self.ecn.accurate_mut() {
+            match fit.counters {
+                Some(counters) => {
+                    segment.options.acc_ecn = Some(accurate.option(counters));
+                    let first = segment.options.sack.first().map(|block| block.left);
+                    let duplicate = first.filter(|left| left.before(segment.ack));
+                    accurate.on_option_sent(now, duplicate);
+                }
+                None => accurate.on_option_left_out(),
+            }
+        }
+        segment
+    }
+
+    /// Sets the ECN bits of a segment's header and returns those of its packet's.
+    fn stamp(&mut self, segment: &mut Segment, leaving: Leaving) -> Codepoint {
+        if !self.is_attached() && self.state.name() == StateName::TimeWait {
+            // As Linux, whose record of a closed connection knows no counters.
+            return self.bare_codepoint();
+        }
+        let (codepoint, flags) = self.ecn.stamp(leaving);
+        segment.flags |= flags;
+        codepoint
+    }
+
+    /// The options beyond the usual that the next segment carries, where it has room for `room`
+    /// bytes of them.
+    fn fit_options(&self, now: Instant, config: &Config, room: u32) -> Fit {
+        let usual = if self.timestamps.is_some() { TIMESTAMPS_LEN } else { 0 };
+        let blocks = self.recv.sack_blocks(self.max_blocks());
+        let room = room.min(OPTIONS_ROOM - usual);
+        let blocks = blocks.min((room.saturating_sub(2) / 8) as usize);
+        match self.ecn.accurate().and_then(|ecn| ecn.wants_option(now, config, self.rtt.srtt())) {
+            Some(required) => ecn_option::fit(required, blocks, OPTIONS_ROOM - room),
+            None => Fit::of_blocks(blocks),
+        }
     }
 
     fn emit_text(
@@ -226,13 +300,18 @@ impl Connection {
             flags |= Flags::FIN;
         }
         let room = self.send.mss().effective().saturating_sub(plan.len);
-        let blocks = (room.saturating_sub(4) / 8) as usize;
-        let fields = self.acknowledge(blocks.min(self.max_blocks()));
-        let segment = self.segment(now, plan.seq, flags, Some(fields));
-        Some(self.packet(context, segment, payload))
+        let fit = self.fit_options(now, context.config, room);
+        let mut segment = self.acknowledging(now, plan.seq, flags, fit);
+        let leaving = match sending {
+            Sending::New if plan.len > 0 => Leaving::New,
+            Sending::New => Leaving::Bare,
+            Sending::Again => Leaving::Again,
+        };
+        let codepoint = self.stamp(&mut segment, leaving);
+        Some(self.packet(context, segment, codepoint, payload))
     }
 
-    fn largest_burst(&self, least: u32) -> u32 {
+    pub(super) fn largest_burst(&self, least: u32) -> u32 {
         let controller = self.congestion.controller();
         let window = controller.window();
         let rate = pacing_rate(window, controller.slow_start_threshold(), self.rtt.srtt());
@@ -264,17 +343,16 @@ impl Connection {
         });
     }
 
+    fn wants_every_mark(&self) -> bool {
+        self.congestion.controller().wants_every_mark()
+    }
+
     fn may_acknowledge(&self) -> bool {
         !matches!(self.state.name(), StateName::SynSent | StateName::Closed)
     }
 
-    fn max_blocks(&self) -> usize {
+    pub(super) fn max_blocks(&self) -> usize {
         if self.sack { max_sack_blocks(self.timestamps.is_some()) } else { 0 }
-    }
-
-    /// The bytes that SACK blocks take of the next segment.
-    fn sack_len(&self) -> u32 {
-        self.recv.sack_option_len(self.max_blocks())
     }
 
     /// Pays what is owed by way of acknowledgment.
@@ -309,11 +387,18 @@ impl Connection {
         }
     }
 
-    fn packet(&self, context: &Context<'_>, segment: Segment, payload: Chunks) -> Transmit {
+    fn packet(
+        &self,
+        context: &Context<'_>,
+        segment: Segment,
+        codepoint: Codepoint,
+        payload: Chunks,
+    ) -> Transmit {
         let options = &self.user.options;
         let ttl = options.ttl.unwrap_or(context.config.ip_default_ttl);
         let mut transmit = packet(&self.tuple, ttl, segment, payload);
         transmit.ip.dscp = options.dscp();
+        transmit.ip.ecn = codepoint;
         transmit
     }
 }
@@ -334,7 +419,7 @@ pub(crate) fn ip_header(src: IpAddr, dst: IpAddr, protocol: Protocol, ttl: u8) -
         protocol,
         hop_limit: ttl,
         dscp: 0,
-        ecn: Ecn::NotEct,
+        ecn: Codepoint::NotEct,
         identification: 0,
         dont_fragment: true,
         flow_label: 0,

@@ -51,6 +51,7 @@ impl Connection {
             in_flight_bytes,
             mss: self.send.segment_size(),
         });
+        self.ecn.on_reduced();
         self.rtt.on_timeout();
         self.restart_retransmission(now);
     }

@@ -8,6 +8,7 @@ use towpath_wire::tcp::{Flags, Segment, WindowScale};
 use super::negotiate::{Agreed, Handshake};
 use super::state::Transition;
 use super::{Connection, Context, Reset, give_up_after};
+use crate::ecn::negotiate::{self, Agreement};
 use crate::endpoint::Arrival;
 use crate::error::{CloseReason, SocketError};
 use crate::instant::Instant;
@@ -89,7 +90,14 @@ impl Connection {
         }
         let agreed = Agreed::new(context.config, &segment.options);
         if ack {
-            self.finish_handshake(now, context, segment, agreed);
+            let ecn = negotiate::on_syn_ack(
+                context.config,
+                self.user.options.ecn(context.config).request,
+                segment.flags,
+                arrival.ip.ecn,
+                segment.options.acc_ecn.as_ref(),
+            );
+            self.finish_handshake(now, context, segment, agreed, ecn);
             // A SYN-ACK may bring text; the rest of the arrival sees an acceptable segment.
             let mut rest = arrival;
             rest.segment.flags = rest.segment.flags.without(Flags::SYN);
@@ -126,6 +134,7 @@ impl Connection {
         context: &mut Context<'_>,
         segment: &Segment,
         agreed: Agreed,
+        ecn: Agreement,
     ) {
         let Some(syn_sent) = self.syn_sent.take() else { return };
         let offset = syn_sent.timestamp_offset;
@@ -147,6 +156,7 @@ impl Connection {
             timestamp_at: now,
             rtt,
             retransmissions: syn_sent.retransmissions,
+            ecn,
         };
         self.establish(now, context, &handshake);
         self.recv.policy_mut().owe_now();
@@ -193,6 +203,8 @@ impl Connection {
             timestamp_at: syn_sent.crossed_at,
             rtt: (syn_sent.retransmissions == 0).then(|| now - syn_sent.first_sent_at),
             retransmissions: syn_sent.retransmissions,
+            // SYNs that cross agree on nothing: neither side answered the other's wish.
+            ecn: Agreement::Off,
         };
         self.establish(now, context, &handshake);
         if self.send.is_fin_queued() {
@@ -241,7 +253,8 @@ impl Connection {
         self.timers.arm(TimerKind::Retransmission, deadline);
     }
 
-    pub(super) fn is_syn_retransmission(&self) -> bool {
-        self.syn_sent.as_ref().is_some_and(|syn_sent| syn_sent.retransmissions > 0)
+    /// How often our SYN was sent again.
+    pub(super) fn syn_retransmissions(&self) -> u32 {
+        self.syn_sent.as_ref().map_or(0, |syn_sent| syn_sent.retransmissions)
     }
 }

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::Connection;
 use super::chronograph::{Activity, Chronograph};
+use crate::ecn::accurate::Accurate;
 use crate::info::TcpInfo;
 use crate::instant::Instant;
 
@@ -55,14 +56,20 @@ impl Connection {
     pub(super) fn note_activity(&mut self, now: Instant) {
         let activity = if !self.state.may_transmit() || self.send.is_delivered() {
             None
-        } else if self.send.is_window_limited() {
+        } else if self.send.is_window_limited() && self.has_congestion_room() {
             Some(Activity::WindowLimited)
-        } else if self.user.wants_room && self.send.unsent() == 0 {
+        } else if self.user.was_refused && self.send.unsent() == 0 {
             Some(Activity::BufferLimited)
         } else {
             Some(Activity::Busy)
         };
         self.traffic.chronograph.switch(now, activity);
+    }
+
+    /// Whether the congestion window would let a segment go.
+    fn has_congestion_room(&self) -> bool {
+        let window = self.congestion.controller().window();
+        self.recovery.room(window) >= u64::from(self.send.segment_size())
     }
 
     pub(crate) fn info(&self) -> TcpInfo {
@@ -72,6 +79,7 @@ impl Connection {
         let segments = flight.count_segments(mss.effective());
         let window_scaling = self.recv.is_scaled();
         let traffic = &self.traffic;
+        let accurate = self.ecn.accurate();
         TcpInfo {
             state: self.state.name(),
             phase: self.recovery.phase_name(),
@@ -110,6 +118,12 @@ impl Connection {
             delivery_rate: self.recovery.rate().latest().map(|(rate, _)| rate),
             delivery_rate_app_limited: self.recovery.rate().is_app_limited(),
             pacing_rate: controller.pacing_rate(),
+            ecn: self.ecn.form(),
+            ecn_seen: self.ecn.is_seen(),
+            delivered_ce: self.ecn.delivered_ce(),
+            received_ce: accurate.map_or(0, Accurate::received_ce),
+            delivered_ecn_bytes: accurate.map_or([0; 3], Accurate::delivered_bytes),
+            received_ecn_bytes: accurate.map_or([0; 3], Accurate::received_bytes),
             notsent_bytes: self.send.unsent(),
             unread_bytes: self.recv.readable() as u64,
             retransmits: self.recovery.timeouts(),

@@ -28,7 +28,8 @@ mod write;
 use core::time::Duration;
 
 use towpath_wire::SeqNumber;
-use towpath_wire::tcp::WindowScale;
+use towpath_wire::ip::Ecn as Codepoint;
+use towpath_wire::tcp::{Flags, WindowScale};
 
 use self::answers::Answers;
 use self::handshake::SynSent;
@@ -41,6 +42,8 @@ use crate::config::Config;
 use crate::congestion::usage::WindowUsage;
 use crate::congestion::{Congestion, Start, initial_window};
 use crate::counters::Counters;
+use crate::ecn::Ecn;
+use crate::ecn::accurate::Accurate;
 use crate::endpoint::path_mtu::{PathMtu, PathMtus};
 use crate::endpoint::table::FourTuple;
 use crate::error::{CloseReason, SocketError};
@@ -50,12 +53,21 @@ use crate::instant::Instant;
 use crate::memory::Supply;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
-use crate::recv::{RecvSpace, Surroundings};
+use crate::recv::{AckFields, RecvSpace, Surroundings};
 use crate::rtt::RttEstimator;
 use crate::send::SendSpace;
 use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
 use crate::timestamps::Timestamps;
+
+/// Linux's SOCK_MIN_SNDBUF on 64-bit machines: the least send buffer that an application gets.
+const LEAST_SEND_BUFFER: usize = 4608;
+/// What Linux counts around the payload of a segment when it sizes a send buffer: headers and the
+/// list of fragments, and, where that is rounded up, the record of the packet.
+const SEGMENT_OVERHEAD: u64 = 640;
+const SEGMENT_RECORD: u64 = 256;
+/// Segments for which a send buffer is made at least: the initial window.
+const INITIAL_SEGMENTS: u64 = 10;
 
 /// What a connection may use of its endpoint.
 #[derive(Debug)]
@@ -83,6 +95,7 @@ pub(crate) struct Connection {
     rtt: RttEstimator,
     timestamps: Option<Timestamps>,
     sack: bool,
+    ecn: Ecn,
     recovery: Recovery,
     congestion: Congestion,
     usage: WindowUsage,
@@ -106,6 +119,8 @@ struct Owed {
     syn: bool,
     probe: bool,
     keep_alive: bool,
+    /// An ACK of what arrived before the mark did, with the ECN flags of then.
+    before_mark: Option<Box<(AckFields, Flags)>>,
 }
 
 /// A reset that is to be sent.
@@ -185,11 +200,17 @@ impl Connection {
             rtt: RttEstimator::new(config),
             timestamps: None,
             sack: false,
+            ecn: Ecn::default(),
             recovery: Recovery::new(iss),
             congestion: Congestion::new(
-                options.congestion.unwrap_or(config.tcp_congestion_control),
+                options.congestion_control(config),
                 config,
-                &Start { window, slow_start_threshold: u64::MAX, mss: send_mss.effective() },
+                &Start {
+                    window,
+                    slow_start_threshold: u64::MAX,
+                    mss: send_mss.effective(),
+                    alternative_backoff: config.abe,
+                },
             ),
             usage: WindowUsage::new(iss),
             timers: Timers::new(),
@@ -231,13 +252,15 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        let control = self.user.options.congestion.unwrap_or(config.tcp_congestion_control);
+        let control = self.user.options.congestion_control(config);
         let start = Start {
             window: self.initial_window,
             slow_start_threshold: u64::MAX,
             mss: mss.effective(),
+            alternative_backoff: config.abe,
         };
         self.congestion = Congestion::new(control, config, &start);
+        self.ecn = Ecn::new(handshake.ecn, self.congestion.controller().wants_every_mark());
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
         self.last_received = now;
@@ -269,6 +292,11 @@ impl Connection {
     /// What a TIME-WAIT record must know, once the last ACK is on its way.
     pub(crate) fn time_wait_view(&self) -> (SeqNumber, &RecvSpace, Option<Timestamps>) {
         (self.send.nxt(), &self.recv, self.timestamps)
+    }
+
+    /// The ECN bits of a segment without data.
+    pub(crate) fn bare_codepoint(&self) -> Codepoint {
+        self.ecn.accurate().map_or(Codepoint::NotEct, Accurate::codepoint)
     }
 
     /// The wire has nothing more to do with this connection.
@@ -331,13 +359,17 @@ impl Connection {
         }
     }
 
-    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back.
+    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back. As on
+    /// Linux, each segment is counted with what lies around it.
     fn grow_send_buffer(&mut self, config: &Config) {
         let sizes = config.tcp_wmem;
         let capacity = match self.user.options.send_buffer {
-            Some(size) => size.saturating_mul(2).clamp(sizes.min, sizes.max),
+            Some(size) => size.saturating_mul(2).clamp(LEAST_SEND_BUFFER, sizes.max),
             None => {
-                let wanted = self.congestion.controller().window().saturating_mul(2);
+                let size = u64::from(self.send.segment_size()).max(1);
+                let segments = self.congestion.controller().window().div_ceil(size);
+                let each = (size + SEGMENT_OVERHEAD).next_power_of_two() + SEGMENT_RECORD;
+                let wanted = segments.max(INITIAL_SEGMENTS).saturating_mul(2 * each);
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
             }

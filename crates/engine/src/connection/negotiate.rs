@@ -7,6 +7,7 @@ use towpath_wire::SeqNumber;
 use towpath_wire::tcp::{Options, Timestamps as TimestampsOption};
 
 use crate::config::Config;
+use crate::ecn::negotiate::Agreement;
 use crate::instant::Instant;
 use crate::recv::room::Room;
 use crate::recv::window::ReceiveWindow;
@@ -109,6 +110,8 @@ pub(crate) struct Handshake {
     pub(crate) rtt: Option<Duration>,
     /// How often our SYN or SYN-ACK was sent again.
     pub(crate) retransmissions: u32,
+    /// What was agreed of ECN.
+    pub(crate) ecn: Agreement,
 }
 
 #[cfg(test)]

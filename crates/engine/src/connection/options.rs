@@ -6,7 +6,7 @@
 
 use core::time::Duration;
 
-use crate::config::{Config, CongestionControl};
+use crate::config::{Config, CongestionControl, EcnForm, EcnUse};
 use crate::send::mss;
 
 /// The options of a socket. Those that are `None` follow the stack's [`Config`].
@@ -119,6 +119,25 @@ pub struct KeepAlive {
 }
 
 impl SocketOptions {
+    /// The congestion control of a connection with these options.
+    pub(crate) fn congestion_control(&self, config: &Config) -> CongestionControl {
+        self.congestion.unwrap_or(config.tcp_congestion_control)
+    }
+
+    /// Which forms of ECN it speaks: DCTCP wants it in any case.
+    pub(crate) fn ecn(&self, config: &Config) -> EcnUse {
+        let mut ecn = config.tcp_ecn;
+        if self.congestion_control(config) == CongestionControl::Dctcp {
+            if ecn.accept == EcnForm::Off {
+                ecn.accept = EcnForm::Classic;
+            }
+            if ecn.request == EcnForm::Off {
+                ecn.request = EcnForm::Classic;
+            }
+        }
+        ecn
+    }
+
     /// The keep-alive that these options give, if it is on.
     // Implements: 9293 MUST-24, 9293 MUST-25, 9293 MUST-27, 9293 MUST-28
     pub fn keep_alive(&self, config: &Config) -> Option<KeepAlive> {

@@ -240,6 +240,13 @@ impl Endpoint {
         Ok(())
     }
 
+    /// The device carries packets of up to `mtu` bytes from now on. What was negotiated stays; the
+    /// segments of connections that exist fit the new MTU from their next packet on.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+        self.paths.on_link_change();
+    }
+
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters

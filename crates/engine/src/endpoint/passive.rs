@@ -7,6 +7,7 @@
 
 use core::net::IpAddr;
 
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, WindowScale};
 
 use super::syn_received::{self, Syn, SynAck, SynReceived};
@@ -15,6 +16,7 @@ use super::{Arrival, Endpoint, reset, syn_cookies};
 use crate::config::SynCookies;
 use crate::connection::negotiate::Handshake;
 use crate::connection::{Connection, Context};
+use crate::ecn::negotiate::Agreement;
 use crate::event::{Event, ListenerId};
 use crate::instant::Instant;
 use crate::memory::Supply;
@@ -51,6 +53,7 @@ impl Endpoint {
                 self.counters.ack_skipped_syn_recv += 1;
             }
             syn_received::Disposition::AnswerAgain => {
+                record.on_syn_again(arrival.segment.flags, arrival.ip.ecn);
                 let answer = record.answer(now, &self.config);
                 self.answer(answer);
             }
@@ -86,7 +89,8 @@ impl Endpoint {
             return;
         }
         let record = self.remove_half_open(index);
-        let handshake = record.handshake(now, &arrival.segment);
+        let handshake =
+            record.handshake(now, &self.config, &arrival.segment, arrival.payload.len());
         self.open_passively(now, record.tuple, listener_id, &handshake, arrival);
     }
 
@@ -190,6 +194,7 @@ impl Endpoint {
         let syn = Syn {
             tuple,
             segment: &arrival.segment,
+            codepoint: arrival.ip.ecn,
             iss: iss.unwrap_or_else(|| self.secrets.initial_sequence_number(now, &tuple)),
             timestamp_offset: self.secrets.timestamp_offset(&tuple),
             options: &options,
@@ -251,6 +256,9 @@ impl Endpoint {
             iss: syn_cookies::make(&self.secrets, now, &syn.tuple, irs, peer.mss),
             irs,
             agreed: &agreed,
+            // Nobody would remember it.
+            ecn: (Flags::empty(), false),
+            codepoint: Codepoint::NotEct,
             offer: &syn.offer(&self.config, self.mtu, &agreed),
             timestamp: syn_cookies::timestamp(now, syn.timestamp_offset, &agreed),
             ttl: syn.options.ttl.unwrap_or(self.config.ip_default_ttl),
@@ -321,6 +329,7 @@ impl Endpoint {
             // Nobody remembers when the SYN-ACK left.
             rtt: None,
             retransmissions: 0,
+            ecn: Agreement::Off,
         })
     }
 

@@ -105,6 +105,11 @@ impl PathMtus {
         self.changes = self.changes.wrapping_add(1);
     }
 
+    /// The link carries more or less than before: every path is to be asked for again.
+    pub(crate) fn on_link_change(&mut self) {
+        self.changes = self.changes.wrapping_add(1);
+    }
+
     /// Makes room for one more: what has expired goes, and if that is nothing, what expires first.
     fn make_room(&mut self, now: Instant, limit: usize) {
         if self.known.len() < limit {

@@ -184,7 +184,8 @@ impl Endpoint {
         let tuple = *slot.connection.tuple();
         let (snd_nxt, recv, timestamps) = slot.connection.time_wait_view();
         let scale = recv.window().scale();
-        let record = TimeWait::new(now, tuple, snd_nxt, recv.nxt(), recv.wnd(), scale, timestamps);
+        let record = TimeWait::new(now, tuple, snd_nxt, recv.nxt(), recv.wnd(), scale, timestamps)
+            .codepoint(slot.connection.bare_codepoint());
         let offered = record.is_reusable(&self.config);
         let mut context = Context {
             config: &self.config,

@@ -4,14 +4,17 @@
 //! endpoint's.
 
 use towpath_wire::SeqNumber;
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, Segment, WindowScale};
 
 use super::table::FourTuple;
 use crate::chunks::Chunks;
-use crate::config::Config;
+use crate::config::{Config, CongestionControl};
 use crate::connection::emit;
 use crate::connection::negotiate::{self, Agreed, Handshake, Offer};
 use crate::connection::options::SocketOptions;
+use crate::ecn::accurate;
+use crate::ecn::negotiate::Asked;
 use crate::event::ListenerId;
 use crate::instant::Instant;
 use crate::output::Transmit;
@@ -29,6 +32,9 @@ pub(crate) struct SynReceived {
     iss: SeqNumber,
     irs: SeqNumber,
     agreed: Agreed,
+    ecn: Asked,
+    /// The congestion control answers each mark by itself (DCTCP).
+    every_mark: bool,
     timestamp_offset: u32,
     created_at: Instant,
     last_answer: Instant,
@@ -81,6 +87,8 @@ pub(crate) enum Disposition {
 pub(crate) struct Syn<'a> {
     pub(crate) tuple: FourTuple,
     pub(crate) segment: &'a Segment,
+    /// The ECN bits with which it arrived.
+    pub(crate) codepoint: Codepoint,
     pub(crate) iss: SeqNumber,
     pub(crate) timestamp_offset: u32,
     /// The listener's.
@@ -104,6 +112,10 @@ pub(crate) struct SynAck<'a> {
     pub(crate) iss: SeqNumber,
     pub(crate) irs: SeqNumber,
     pub(crate) agreed: &'a Agreed,
+    /// The ECN flags, and whether the option of accurate ECN goes with them.
+    pub(crate) ecn: (Flags, bool),
+    /// The codepoint of its packet.
+    pub(crate) codepoint: Codepoint,
     pub(crate) offer: &'a Offer,
     pub(crate) timestamp: u32,
     pub(crate) ttl: u8,
@@ -112,17 +124,22 @@ pub(crate) struct SynAck<'a> {
 
 impl SynAck<'_> {
     pub(crate) fn packet(&self, config: &Config) -> Transmit {
+        let (flags, has_option) = self.ecn;
+        let mut options = self.agreed.syn_ack_options(config, self.offer, self.timestamp);
+        options.acc_ecn = has_option.then(accurate::initial_option);
         let segment = Segment {
             src_port: self.tuple.local_port,
             dst_port: self.tuple.remote_port,
             seq: self.iss,
             ack: self.irs + 1,
-            flags: Flags::SYN | Flags::ACK,
+            flags: Flags::SYN | Flags::ACK | flags,
             window: self.offer.window,
             urgent: 0,
-            options: self.agreed.syn_ack_options(config, self.offer, self.timestamp),
+            options,
         };
-        packet(self.tuple, self.ttl, self.dscp, segment)
+        let mut packet = packet(self.tuple, self.ttl, self.dscp, segment);
+        packet.ip.ecn = self.codepoint;
+        packet
     }
 }
 
@@ -137,6 +154,7 @@ impl SynReceived {
     ) -> SynReceived {
         let options = syn.options;
         let agreed = Agreed::new(config, &syn.segment.options);
+        let every_mark = options.congestion_control(config) == CongestionControl::Dctcp;
         SynReceived {
             tuple: syn.tuple,
             listener,
@@ -144,6 +162,13 @@ impl SynReceived {
             iss: syn.iss,
             irs: syn.segment.seq,
             agreed,
+            ecn: Asked::new(
+                options.ecn(config).accept,
+                every_mark,
+                syn.segment.flags,
+                syn.codepoint,
+            ),
+            every_mark,
             timestamp_offset: syn.timestamp_offset,
             created_at: now,
             last_answer: now,
@@ -249,8 +274,19 @@ impl SynReceived {
         allowed
     }
 
+    /// The SYN came again, with these flags and ECN bits.
+    pub(crate) fn on_syn_again(&mut self, flags: Flags, codepoint: Codepoint) {
+        self.ecn.on_syn_again(flags, codepoint);
+    }
+
     /// What the connection is made from.
-    pub(crate) fn handshake(&self, now: Instant, segment: &Segment) -> Handshake {
+    pub(crate) fn handshake(
+        &self,
+        now: Instant,
+        config: &Config,
+        segment: &Segment,
+        text_len: usize,
+    ) -> Handshake {
         let scale = WindowScale::new(self.agreed.window_scale.unwrap_or(0));
         // Karn: with more than one SYN-ACK on its way, only the echo says which was answered.
         let rtt = if self.answers <= 1 {
@@ -269,6 +305,13 @@ impl SynReceived {
             timestamp_at: self.created_at,
             rtt,
             retransmissions: self.answers.saturating_sub(1),
+            ecn: self.ecn.agree(
+                config,
+                segment.flags,
+                text_len > 0,
+                !segment.options.sack.is_empty(),
+                segment.options.acc_ecn.as_ref(),
+            ),
         }
     }
 
@@ -276,11 +319,14 @@ impl SynReceived {
     pub(crate) fn answer(&mut self, now: Instant, config: &Config) -> Transmit {
         self.last_answer = now;
         self.answers = self.answers.saturating_add(1);
+        self.ecn.on_answer(self.answers);
         let answer = SynAck {
             tuple: &self.tuple,
             iss: self.iss,
             irs: self.irs,
             agreed: &self.agreed,
+            ecn: (self.ecn.syn_ack_flags(self.timeouts), self.ecn.has_option(config, self.answers)),
+            codepoint: if self.every_mark { Codepoint::Ect0 } else { Codepoint::NotEct },
             offer: &self.offer,
             timestamp: timestamps::clock(now, self.timestamp_offset),
             ttl: self.ttl,

@@ -2,6 +2,7 @@
 //! where that is safe (RFC 9293 section 3.6.1, RFC 1337, RFC 6191).
 
 use towpath_wire::SeqNumber;
+use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, Options, Segment, WindowScale};
 
 use super::addresses::is_loopback;
@@ -23,6 +24,7 @@ const ISN_STEP: u32 = 65_535 + 2;
 pub(crate) struct TimeWait {
     pub(crate) tuple: FourTuple,
     pub(crate) timer: Option<TimerId>,
+    codepoint: Codepoint,
     snd_nxt: SeqNumber,
     rcv_nxt: SeqNumber,
     rcv_wnd: u32,
@@ -62,6 +64,7 @@ impl TimeWait {
         TimeWait {
             tuple,
             timer: None,
+            codepoint: Codepoint::NotEct,
             snd_nxt,
             rcv_nxt,
             rcv_wnd,
@@ -70,6 +73,14 @@ impl TimeWait {
             entered_at: now,
             last_answer: None,
         }
+    }
+
+    /// The ECN bits of its answers, where accurate ECN was agreed on: they are feedback no more, but
+    /// can be marked as those before.
+    #[must_use]
+    pub(crate) fn codepoint(mut self, codepoint: Codepoint) -> TimeWait {
+        self.codepoint = codepoint;
+        self
     }
 
     /// When it began.
@@ -177,7 +188,9 @@ impl TimeWait {
                 ..Options::default()
             },
         };
-        emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new())
+        let mut answer = emit::packet(&self.tuple, config.ip_default_ttl, segment, Chunks::new());
+        answer.ip.ecn = self.codepoint;
+        answer
     }
 }
 

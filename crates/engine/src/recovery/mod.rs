@@ -81,6 +81,8 @@ pub(crate) struct Recovery {
     at_once: bool,
     /// Duplicates that the peer reported (RFC 2883).
     dsacks: u64,
+    /// Marks were heeded up to here.
+    reduced_until: Option<SeqNumber>,
 }
 
 impl Recovery {
@@ -99,6 +101,7 @@ impl Recovery {
             limited_transmit: 0,
             at_once: false,
             dsacks: 0,
+            reduced_until: None,
         }
     }
 
@@ -111,6 +114,7 @@ impl Recovery {
         match self.phase {
             Phase::Fast { .. } => RecoveryPhase::Recovery,
             Phase::Timeout { .. } => RecoveryPhase::Loss,
+            Phase::Open if self.reduced_until.is_some() => RecoveryPhase::Cwr,
             Phase::Open if self.is_disordered() => RecoveryPhase::Disorder,
             Phase::Open => RecoveryPhase::Open,
         }
@@ -224,6 +228,7 @@ impl Recovery {
             self.first_timeout_at = None;
         }
         let news = self.take_sack(&ack);
+        self.reduced_until = self.reduced_until.filter(|until| !ack.ack.after(*until));
         if ack.advanced {
             self.on_advance(&ack, oldest_reported, &mut outcome);
         }
@@ -241,6 +246,17 @@ impl Recovery {
         outcome.delivered = self.flight.rate().delivered() - delivered;
         outcome.lost = self.flight.rate().lost() - lost;
         outcome
+    }
+
+    /// The peer tells of marks: whether the window is to be reduced, which it is once in a window of
+    /// data.
+    // Implements: RFC3168 s6.1.2a
+    pub(crate) fn enter_cwr(&mut self, una: SeqNumber, snd_nxt: SeqNumber) -> bool {
+        let may = self.phase == Phase::Open && self.reduced_until.is_none_or(|at| una.after(at));
+        if may {
+            self.reduced_until = Some(snd_nxt);
+        }
+        may
     }
 
     /// The retransmission timer fired: FlightSize, and whether the oldest range timed out before.

@@ -47,6 +47,8 @@ pub(crate) struct AckPolicy {
     owed: ArrayVec<Blocks, MAX_OWED>,
     /// An ACK is due at once.
     now: bool,
+    /// What is owed next, or is pending, is not to be delayed.
+    hurried: bool,
     /// Something in order is not acknowledged yet.
     pending: bool,
     /// What was pending ended a write of the peer, once or twice: it had PSH or was small.
@@ -66,6 +68,7 @@ impl AckPolicy {
         AckPolicy {
             owed: ArrayVec::new(),
             now: false,
+            hurried: false,
             pending: false,
             pushed: 0,
             delay: Duration::ZERO,
@@ -159,7 +162,7 @@ impl AckPolicy {
         }
         // A timer that is about to fire is not worth the wait.
         let about_to_fire = pending.is_some_and(|deadline| deadline <= now + delay / 4);
-        if more_than_one || filled_hole || self.is_quick() || about_to_fire {
+        if more_than_one || filled_hole || self.is_quick() || self.hurried || about_to_fire {
             self.now = true;
             return Owes::Now;
         }
@@ -177,6 +180,7 @@ impl AckPolicy {
         srtt: Option<Duration>,
     ) -> Owes {
         self.duplicates = self.duplicates.saturating_add(1);
+        let compress = compress && !self.hurried;
         if compress && self.duplicates > UNCOMPRESSED && self.compressed < self.max_compressed {
             self.compressed += 1;
             self.pending = true;
@@ -189,6 +193,14 @@ impl AckPolicy {
         }
         self.owed.push(blocks);
         Owes::Now
+    }
+
+    /// The compressed ACK, if there is one, leaves now with these blocks: the next would not report
+    /// all of them.
+    pub(crate) fn release_compressed(&mut self, blocks: impl FnOnce() -> Blocks) {
+        if std::mem::take(&mut self.compressed) > 0 && !self.owed.is_full() {
+            self.owed.push(blocks());
+        }
     }
 
     /// What waited behind holes is gone: owed ACKs do not report it.
@@ -234,6 +246,19 @@ impl AckPolicy {
         self.delay = DELAY_MIN;
     }
 
+    /// The peer is to hear soon of what is pending, or of what arrives next.
+    pub(crate) fn hurry(&mut self) {
+        self.hurried = true;
+        self.now |= self.pending;
+    }
+
+    /// A mark, or what cannot be marked, arrived: its sender may have a very small window.
+    pub(crate) fn be_quick_for_marks(&mut self) {
+        self.quick = self.quick.max(2);
+        self.interactive = false;
+        self.delay = DELAY_MIN;
+    }
+
     /// The delayed-ACK timer fired.
     pub(crate) fn on_delay_expired(&mut self, rto: Duration) {
         if !self.pending {
@@ -264,6 +289,11 @@ impl AckPolicy {
     }
 
     /// The blocks of the next owed ACK, if one has blocks of its own.
+    /// How many blocks the next owed ACK reports, if one is owed.
+    pub(crate) fn owed_blocks(&self) -> Option<usize> {
+        self.owed.first().map(|blocks| blocks.len())
+    }
+
     pub(crate) fn take_owed(&mut self) -> Option<Blocks> {
         (!self.owed.is_empty()).then(|| self.owed.remove(0))
     }
@@ -271,6 +301,7 @@ impl AckPolicy {
     /// A segment with an ACK left: everything in order is acknowledged.
     pub(crate) fn on_ack_sent(&mut self) {
         self.now = false;
+        self.hurried = false;
         self.pending = false;
         self.pushed = 0;
         if self.quick > 0 {
@@ -328,6 +359,51 @@ mod tests {
             policy.on_ack_sent();
         }
         assert_eq!(arrive(&mut policy, 20), Owes::By(at(60)));
+    }
+
+    /// The delay of an ACK after segments that came in these gaps, in milliseconds.
+    fn delay_after(gaps: &[u64], srtt: Option<u64>) -> Option<u128> {
+        let mut policy = AckPolicy::new(44);
+        let mut now = 0;
+        policy.on_data(at(now), Duration::from_secs(1), 40);
+        policy.stop_quick();
+        for gap in gaps {
+            now += gap;
+            policy.on_data(at(now), Duration::from_secs(1), 40);
+        }
+        match policy.decide(at(now), false, false, None, srtt.map(Duration::from_millis)) {
+            Owes::By(due) => Some((due - at(now)).as_millis()),
+            Owes::Now => None,
+        }
+    }
+
+    // Shows: 9293 MUST-40
+    #[test]
+    fn the_delay_follows_the_gaps_and_is_from_40_to_200_ms_and_no_round_trip_too_long() {
+        for (gaps, srtt, delay) in [
+            (&[][..], None, 40),
+            (&[30], None, 50),
+            (&[30, 49], None, 74),
+            (&[30, 49, 73], None, 110),
+            (&[30, 49, 73], Some(60), 60),
+            (&[30, 49, 73], Some(10), 40),
+            (&[30, 49, 73, 109, 163, 200], None, 200),
+            (&[30, 10], None, 45),
+        ] {
+            assert_eq!(delay_after(gaps, srtt), Some(delay), "{gaps:?} {srtt:?}");
+        }
+    }
+
+    #[test]
+    fn quick_acks_are_used_up_one_by_one() {
+        let mut policy = AckPolicy::new(44);
+        policy.on_data(at(0), RTO, 6);
+        let mut quick = 0;
+        while policy.decide(at(0), false, false, None, None) == Owes::Now {
+            policy.on_ack_sent();
+            quick += 1;
+        }
+        assert_eq!(quick, 3, "half of the window's segments");
     }
 
     // Shows: 9293 SHLD-19

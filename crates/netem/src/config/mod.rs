@@ -5,6 +5,7 @@
 
 mod duplex;
 mod error;
+mod packets;
 mod parts;
 mod read;
 mod tree;
@@ -21,12 +22,14 @@ use std::time::Duration;
 pub use self::duplex::DuplexConfig;
 pub(crate) use self::duplex::Medium;
 pub use self::error::{LinkError, SettingsError};
+pub use self::packets::PacketSet;
+pub(crate) use self::packets::Picks;
 pub use self::parts::{
-    AckCompression, CoDel, Gilbert, Jitter, Outage, PacketSet, Policer, RateChange, RouteChange,
-    StepMarking, Threshold,
+    AckCompression, CoDel, Gilbert, Jitter, Outage, Policer, RateChange, RouteChange, StepMarking,
+    Threshold,
 };
 pub(crate) use self::parts::{
-    CoDelVerdict, Discipline, JitterOrder, JitterShape, NotCapable, OutageFate, Picks,
+    CoDelVerdict, Discipline, JitterOrder, JitterShape, NotCapable, OutageFate,
 };
 
 /// What a [`Link`](crate::Link) does. The default is a perfect wire: no delay, no limit, no harm.

@@ -1,10 +1,10 @@
 //! Settings from their tree, with every complaint naming the setting by its full name.
 
 use super::error::SettingsError;
+use super::packets::{PacketSet, Picks};
 use super::parts::{
     AckCompression, CoDel, CoDelVerdict, Discipline, Gilbert, Jitter, JitterOrder, JitterShape,
-    NotCapable, Outage, OutageFate, PacketSet, Picks, Policer, RateChange, RouteChange,
-    StepMarking, Threshold,
+    NotCapable, Outage, OutageFate, Policer, RateChange, RouteChange, StepMarking, Threshold,
 };
 use super::tree::{Table, Value};
 use super::{LinkConfig, units};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::parts::{Discipline, Picks, Threshold};
+use super::packets::Picks;
+use super::parts::{Discipline, Threshold};
 use super::{LinkConfig, LinkError};
 
 /// The longest delay: far beyond any path, and short enough that sums of times cannot overflow.

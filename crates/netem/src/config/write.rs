@@ -1,8 +1,9 @@
 //! Settings as a tree: those that are not the default, in the order of the documentation.
 
+use super::packets::Picks;
 use super::parts::{
     AckCompression, CoDel, CoDelVerdict, Discipline, Gilbert, Jitter, JitterOrder, JitterShape,
-    NotCapable, Outage, OutageFate, Picks, StepMarking, Threshold,
+    NotCapable, Outage, OutageFate, StepMarking, Threshold,
 };
 use super::tree::{Table, Value};
 use super::{LinkConfig, units};

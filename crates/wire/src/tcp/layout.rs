@@ -41,27 +41,34 @@ pub(super) enum Item<'a> {
 /// Names the items of the header in their order.
 // Implements: 9293 MUST-68, RFC2018 s3a, RFC7323 D/E, RFC9768 s3.2.3.3a
 pub(super) fn for_each_item<'a>(options: &'a Options, mut visit: impl FnMut(Item<'a>)) {
-    let Fitting { fast_open, acc_ecn, sack } = Fitting::of(options);
+    let Fitting { fast_open, acc_ecn, sack, adjacent } = Fitting::of(options);
+    let shares_padding = adjacent && acc_ecn.is_some() && sack.is_some();
     if let Some(mss) = options.mss {
         visit(Item::Mss(mss));
     }
-    // SACK-permitted takes the two bytes that would pad the timestamps.
-    if options.sack_permitted {
-        if options.timestamps.is_none() {
-            visit(Item::NoOperation);
-            visit(Item::NoOperation);
-        }
-        visit(Item::SackPermitted);
-    }
     if let Some(timestamps) = options.timestamps {
-        if !options.sack_permitted {
+        // SACK-permitted takes the two bytes that would pad the timestamps.
+        if options.sack_permitted {
+            visit(Item::SackPermitted);
+        } else {
             visit(Item::NoOperation);
             visit(Item::NoOperation);
         }
         visit(Item::Timestamps(timestamps));
     }
     if let Some(acc_ecn) = acc_ecn {
-        visit_then_pad(acc_ecn, &mut visit);
+        visit(acc_ecn);
+        // The blocks need two bytes before them in any case: counters that end in the middle of a
+        // word end there.
+        let len = if shares_padding { acc_ecn.len() + 2 } else { acc_ecn.len() };
+        for _ in len..len.next_multiple_of(4) {
+            visit(Item::NoOperation);
+        }
+    }
+    if options.sack_permitted && options.timestamps.is_none() {
+        visit(Item::NoOperation);
+        visit(Item::NoOperation);
+        visit(Item::SackPermitted);
     }
     if let Some(shift) = options.window_scale {
         visit(Item::NoOperation);
@@ -71,8 +78,10 @@ pub(super) fn for_each_item<'a>(options: &'a Options, mut visit: impl FnMut(Item
         visit_then_pad(fast_open, &mut visit);
     }
     if let Some(sack) = sack {
-        visit(Item::NoOperation);
-        visit(Item::NoOperation);
+        if !shares_padding {
+            visit(Item::NoOperation);
+            visit(Item::NoOperation);
+        }
         visit(sack);
     }
 }
@@ -89,6 +98,8 @@ struct Fitting<'a> {
     fast_open: Option<Item<'a>>,
     acc_ecn: Option<Item<'a>>,
     sack: Option<Item<'a>>,
+    /// Nothing stands between the counters and the blocks.
+    adjacent: bool,
 }
 
 impl<'a> Fitting<'a> {
@@ -109,28 +120,33 @@ impl<'a> Fitting<'a> {
             fast_open.as_ref().map(Item::FastOpen).filter(|item| item.padded_len() <= room);
         room -= fast_open.map_or(0, Item::padded_len);
 
-        let first_blocks = sack_in(room, sack.get(..2).unwrap_or(sack));
-        let room_beside_blocks = room - first_blocks.map_or(0, Item::padded_len);
+        // Counters and blocks that stand side by side share their padding.
+        let adjacent = window_scale.is_none()
+            && fast_open.is_none()
+            && (!*sack_permitted || timestamps.is_some());
+        let len_of = |acc_ecn: Option<Item<'_>>, sack: Option<Item<'_>>| match (acc_ecn, sack) {
+            (Some(acc_ecn), Some(sack)) if adjacent => {
+                (acc_ecn.len() + sack.len()).next_multiple_of(4)
+            }
+            _ => acc_ecn.map_or(0, Item::padded_len) + sack.map_or(0, Item::padded_len),
+        };
+        let blocks_beside = |acc_ecn: Option<Item<'_>>, most: usize| {
+            (1..=sack.len().min(most))
+                .rev()
+                .map(|count| Item::Sack(&sack[..count]))
+                .find(|blocks| len_of(acc_ecn, Some(*blocks)) <= room)
+        };
+        let first_blocks = blocks_beside(None, 2);
         let acc_ecn = acc_ecn.as_ref().and_then(|acc_ecn| {
-            let fits = |item: &Item<'_>| item.padded_len() <= room_beside_blocks;
             let fewest = acc_ecn.counters.len().min(1);
             (fewest..=acc_ecn.counters.len())
                 .rev()
                 .map(|count| Item::AccEcn(acc_ecn.order, &acc_ecn.counters[..count]))
-                .find(fits)
+                .find(|counters| len_of(Some(*counters), first_blocks) <= room)
         });
-        room -= acc_ecn.map_or(0, Item::padded_len);
-
-        Fitting { fast_open, acc_ecn, sack: sack_in(room, sack) }
+        let sack = blocks_beside(acc_ecn, sack.len());
+        Fitting { fast_open, acc_ecn, sack, adjacent }
     }
-}
-
-/// The first blocks of `sack`, as many as fit `room` bytes.
-fn sack_in(room: usize, sack: &[SackBlock]) -> Option<Item<'_>> {
-    (1..=sack.len())
-        .rev()
-        .map(|count| Item::Sack(&sack[..count]))
-        .find(|item| item.padded_len() <= room)
 }
 
 impl Item<'_> {

@@ -99,16 +99,22 @@ pub(crate) fn any_options() -> impl Strategy<Value = Options> {
         )
 }
 
-/// What the options take when each is padded to four bytes, counted here by itself.
+/// What the options take when each is padded to four bytes, counted here by itself; counters of ECN
+/// and SACK blocks right behind them are padded together.
 pub(crate) fn padded_len(options: &Options) -> usize {
     let fast_open = options.fast_open.as_ref().map_or(0, |fast_open| {
         (fast_open.cookie.len() + if fast_open.experimental { 4 } else { 2 }).next_multiple_of(4)
     });
-    let acc_ecn = options
-        .acc_ecn
-        .as_ref()
-        .map_or(0, |acc_ecn| (2 + 3 * acc_ecn.counters.len()).next_multiple_of(4));
-    let sack = if options.sack.is_empty() { 0 } else { 4 + 8 * options.sack.len() };
+    let acc_ecn = options.acc_ecn.as_ref().map_or(0, |acc_ecn| 2 + 3 * acc_ecn.counters.len());
+    let sack = if options.sack.is_empty() { 0 } else { 2 + 8 * options.sack.len() };
+    let nothing_between = options.window_scale.is_none()
+        && options.fast_open.is_none()
+        && (!options.sack_permitted || options.timestamps.is_some());
+    let both = if nothing_between {
+        (acc_ecn + sack).next_multiple_of(4)
+    } else {
+        acc_ecn.next_multiple_of(4) + sack.next_multiple_of(4)
+    };
     let timestamps = match (options.timestamps.is_some(), options.sack_permitted) {
         (true, _) => 12,
         (false, true) => 4,
@@ -118,8 +124,7 @@ pub(crate) fn padded_len(options: &Options) -> usize {
         + 4 * usize::from(options.window_scale.is_some())
         + timestamps
         + fast_open
-        + acc_ecn
-        + sack
+        + both
 }
 
 /// Options that fit a header.

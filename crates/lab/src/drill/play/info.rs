@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use towpath_engine::{Instant, StateName, TcpInfo};
+use towpath_engine::{EcnForm, Instant, StateName, TcpInfo};
 
 /// Linux's "infinite" slow-start threshold, in segments.
 const INFINITE_SSTHRESH: i64 = 0x7fff_ffff;
@@ -44,6 +44,14 @@ const FIELDS: &[Field] = &[
     ("tcpi_busy_time", |info, now| micros(Some(info.chronograph.busy_time(now)))),
     ("tcpi_rwnd_limited", |info, now| micros(Some(info.chronograph.window_limited(now)))),
     ("tcpi_sndbuf_limited", |info, now| micros(Some(info.chronograph.buffer_limited(now)))),
+    ("tcpi_delivered_ce", |info, _| i64::from(info.delivered_ce)),
+    ("tcpi_received_ce", |info, _| i64::from(info.received_ce)),
+    ("tcpi_delivered_e1_bytes", |info, _| i64::from(info.delivered_ecn_bytes[0])),
+    ("tcpi_delivered_e0_bytes", |info, _| i64::from(info.delivered_ecn_bytes[1])),
+    ("tcpi_delivered_ce_bytes", |info, _| i64::from(info.delivered_ecn_bytes[2])),
+    ("tcpi_received_e1_bytes", |info, _| i64::from(info.received_ecn_bytes[0])),
+    ("tcpi_received_e0_bytes", |info, _| i64::from(info.received_ecn_bytes[1])),
+    ("tcpi_received_ce_bytes", |info, _| i64::from(info.received_ecn_bytes[2])),
     ("tcpi_dsack_dups", |info, _| number(info.dsack_dups)),
     ("tcpi_rcv_ooopack", |info, _| number(info.rcv_ooopack)),
     ("tcpi_total_rto", |info, _| i64::from(info.total_rto)),
@@ -99,7 +107,12 @@ fn state_number(state: StateName) -> i64 {
 
 /// TCPI_OPT_TIMESTAMPS, TCPI_OPT_SACK, TCPI_OPT_WSCALE.
 fn options(info: &TcpInfo) -> i64 {
-    i64::from(info.timestamps) | i64::from(info.sack) << 1 | i64::from(info.window_scaling) << 2
+    let ecn = info.ecn != EcnForm::Off;
+    i64::from(info.timestamps)
+        | i64::from(info.sack) << 1
+        | i64::from(info.window_scaling) << 2
+        | i64::from(ecn) << 3
+        | i64::from(info.ecn_seen) << 4
 }
 
 fn micros(time: Option<Duration>) -> i64 {

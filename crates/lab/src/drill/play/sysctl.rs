@@ -36,8 +36,6 @@ const NEEDLESS: &[(&str, &[&str], &str)] = &[
     ("wmem_max", ANY, "what SO_SNDBUF may be is not bounded beside tcp_wmem"),
     ("optmem_max", ANY, "no memory is kept for ancillary data"),
     ("tcp_reordering", &["3"], "this is what recovery uses"),
-    ("tcp_ecn", &["0"], "ECN is not spoken"),
-    ("tcp_ecn_fallback", ANY, "ECN is not spoken"),
     ("tcp_notsent_lowat", &["4294967295"], "without a limit"),
     ("tcp_mtu_probing", &["0"], "paths are not probed"),
     ("tcp_base_mss", ANY, "paths are not probed"),
