@@ -9,7 +9,7 @@ use core::fmt::Write;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
-use towpath_engine::{Census, Config, CongestionControl, ListenRequest, SocketOptions};
+use towpath_engine::{Census, Config, CongestionControl, ListenRequest, ListenerId, SocketOptions};
 use towpath_netem::LinkConfig;
 
 use crate::flow::{Action, Behaviour, Flow};
@@ -68,7 +68,6 @@ pub fn soak(seed: u64, keep: Keep) -> Result<Soaked, String> {
         options.nodelay = plan.nodelay;
         flows.push(world.connect_with(pair.client, pair.service, options, &plan.client));
     }
-    // Without listeners no record is left at the end.
     let outcome = world.run(LIMIT);
     let wrong = |what: String| Err(format!("{text}\n{what}"));
     for (index, flow) in flows.iter().enumerate() {
@@ -81,6 +80,7 @@ pub fn soak(seed: u64, keep: Keep) -> Result<Soaked, String> {
     }
     let mut packets = 0;
     for pair in hosts {
+        world.close_listener(pair.server, pair.listener);
         for host in [pair.client, pair.server] {
             packets += world.host(host).packets_out();
             let census = world.host(host).endpoint.census();
@@ -147,6 +147,7 @@ struct Pair {
     client: HostId,
     server: HostId,
     service: SocketAddr,
+    listener: ListenerId,
 }
 
 impl core::fmt::Display for Plan {
@@ -219,8 +220,9 @@ impl Plan {
             let server = host(world, flow.controls.1, 1);
             let service = SocketAddr::new(self.address(1, place), PORT);
             let behaviour = flow.server.clone();
-            world.listen(server, ListenRequest::new(service), move || behaviour.clone());
-            pairs.push(Pair { client, server, service });
+            let request = ListenRequest::new(service);
+            let listener = world.listen(server, request, move || behaviour.clone());
+            pairs.push(Pair { client, server, service, listener });
         }
         if let [pair] = pairs[..] {
             world.join(pair.client, pair.server, there, back);
@@ -273,7 +275,7 @@ impl Dice {
             ("towpath.hystart", &["0", "1", "2", "3", "4"]),
             ("towpath.initial_window", &["1", "2", "10", "40"]),
             ("tcp_comp_sack_nr", &["0", "44"]),
-            ("tcp_syncookies", &["0", "1", "2"]),
+            ("tcp_syncookies", &["0", "1"]),
             ("towpath.max_out_of_order", &["1", "8", "64", "8192"]),
             ("towpath.timers_per_hold", &["1", "64"]),
             ("tcp_min_tso_segs", &["1", "2", "8"]),
@@ -353,7 +355,11 @@ impl Dice {
     }
 
     fn flow(&mut self, most: u64) -> FlowPlan {
-        let (a, b) = (self.up_to(most), self.up_to(most));
+        let size = |dice: &mut Dice| match dice.0.below(2) {
+            0 => dice.up_to(most),
+            _ => dice.0.below(most),
+        };
+        let (a, b) = (size(self), size(self));
         let pause = Duration::from_micros(self.up_to(5_000_000));
         let (what, client, server) = match self.0.below(7) {
             0 => (

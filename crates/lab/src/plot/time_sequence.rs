@@ -83,8 +83,8 @@ pub fn time_sequence(report: &Report, span: Option<Span>) -> Option<String> {
     Some(svg.finish())
 }
 
-const SEGMENT: Stroke = Stroke::new(colour::BLUE, 1.0);
-const AGAIN: Stroke = Stroke::new(colour::RED, 1.6);
+const SEGMENT: Stroke = Stroke::new(colour::BLUE, 1.4);
+const AGAIN: Stroke = Stroke::new(colour::RED, 1.8);
 const ACKED: Stroke = Stroke::new(colour::GREEN, 1.4);
 const WINDOW: Stroke = Stroke::new(colour::ORANGE, 1.4);
 

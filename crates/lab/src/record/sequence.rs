@@ -59,6 +59,7 @@ pub struct Mark {
 /// What passed the sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Seen {
     /// Text that was not sent before, at least in part.
     Segment {

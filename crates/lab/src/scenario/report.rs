@@ -22,7 +22,7 @@ pub struct Report {
     pub congestion: &'static str,
     /// What decided all that is random.
     pub seed: u64,
-    /// How long it ran, in microseconds.
+    /// How long it ran, in microseconds: shorter than planned if everything was done.
     pub duration_us: u64,
     /// The rate of the bottleneck, in bits per second, if it has one.
     pub bottleneck_rate: Option<u64>,
@@ -114,7 +114,7 @@ impl Report {
             title: scenario.title.clone(),
             congestion: control.name(),
             seed,
-            duration_us: scenario.duration.as_micros() as u64,
+            duration_us: world.now().as_micros(),
             bottleneck_rate: scenario.bottleneck.there().get_rate_bits_per_second(),
             summary: summary(scenario, &flows, &record, &statistics, all_finite),
             flows,

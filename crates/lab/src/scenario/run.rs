@@ -13,10 +13,10 @@ use crate::pattern::Numbers;
 use crate::record::sequence::Sequence;
 use crate::world::{RouterId, Sender, World};
 
-/// Samples of a run, at least; each is at least [`SHORTEST_INTERVAL`] long.
+/// Samples of a run, but none is shorter than [`SHORTEST_INTERVAL`].
 const SAMPLES: u32 = 3000;
 
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// What an application writes and reads at a time: what iperf3 does.
 const CALL_BYTES: usize = 128 * 1024;
@@ -51,7 +51,7 @@ pub fn run(
     world.watch_link(there);
 
     let mut starts = starts(scenario, seed);
-    let mut flows = Vec::new();
+    let mut flows: Vec<Started> = Vec::new();
     // One more stop for every hundredth of the run.
     let hundredths = (1..=100).map(|n| (scenario.duration * n / 100, None));
     starts.extend(hundredths);
@@ -60,7 +60,12 @@ pub fn run(
         world.run(at.saturating_sub(Duration::from_nanos(world.now().as_nanos())));
         world.idle_until(at);
         match flow {
-            None => progress(at.as_secs_f64() / scenario.duration.as_secs_f64()),
+            None => {
+                progress(at.as_secs_f64() / scenario.duration.as_secs_f64());
+                if flows.len() == scenario.flows.len() && all_done(scenario, &world, &flows) {
+                    break;
+                }
+            }
             Some(index) => {
                 let started = start(&mut world, scenario, index, control, (left, right));
                 flows.push(Started { index, at, ..started });
@@ -68,6 +73,16 @@ pub fn run(
         }
     }
     Report::new(scenario, control, seed, world, there, flows)
+}
+
+/// Whether every flow had so much to send and no more, and it has arrived.
+fn all_done(scenario: &Scenario, world: &World, flows: &[Started]) -> bool {
+    flows.iter().all(|started| match scenario.flows[started.index].traffic {
+        Traffic::Bytes(bytes) => {
+            world.other_end(started.flow).is_some_and(|flow| flow.received() == bytes)
+        }
+        _ => false,
+    })
 }
 
 /// When each flow starts.
