@@ -15,6 +15,8 @@ pub enum TimerKind {
     DelayedAck,
     /// The peer's window is closed: probe it (RFC 9293 section 3.8.6.1).
     Persist,
+    /// What may be sent waits for its turn, so that segments leave spread over the round trip.
+    Pacing,
     /// Nothing was heard for long: ask (RFC 9293 section 3.8.4).
     KeepAlive,
     /// The peer of a closed socket has not sent its FIN.
@@ -25,10 +27,11 @@ pub enum TimerKind {
     SynAck,
 }
 
-const KINDS: [TimerKind; 5] = [
+const KINDS: [TimerKind; 6] = [
     TimerKind::Retransmission,
     TimerKind::DelayedAck,
     TimerKind::Persist,
+    TimerKind::Pacing,
     TimerKind::KeepAlive,
     TimerKind::FinWait2,
 ];

@@ -70,6 +70,7 @@ impl Connection {
         text_len: usize,
         advanced: bool,
     ) {
+        self.check_app_limited();
         // The path works, whatever was reported of it.
         self.user.soft_error = None;
         let hurry = self.ecn.on_flags(segment, text_len);
@@ -185,6 +186,7 @@ impl Connection {
         let outcome = &news.outcome;
         let mss = self.send.segment_size();
         let rate = self.recovery.rate_sample(now, self.rtt.min());
+        let paced = self.pacing_rate(context.config).is_some();
         let controller = self.congestion.controller_mut();
         let window_limited =
             self.usage.may_grow(controller.window(), controller.slow_start_threshold());
@@ -204,6 +206,9 @@ impl Connection {
                 mss,
             });
             self.ecn.on_reduced();
+        }
+        for lost in self.recovery.take_losses() {
+            controller.on_lost(now, &lost);
         }
         if outcome.recovered {
             controller.on_recovered(now);
@@ -227,14 +232,19 @@ impl Connection {
                 srtt: self.rtt.srtt(),
                 mss,
                 window_limited,
+                window_full: self.usage.was_full(),
                 may_grow: window_limited && !reducing,
-                paced: controller.pacing_rate().is_some(),
+                paced,
                 phase,
                 acked_to: self.send.acked_to(),
                 sent_to: self.send.sent_to(),
                 delivered_total: self.recovery.rate().delivered(),
+                lost_total: self.recovery.rate().lost(),
                 rate,
             });
+        }
+        if controller.holds_back() {
+            self.recovery.on_app_limited();
         }
     }
 

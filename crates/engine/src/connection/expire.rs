@@ -24,7 +24,8 @@ impl Connection {
                 TimerKind::Persist => self.on_persist_timeout(now, context),
                 TimerKind::KeepAlive => self.on_keep_alive_timeout(now, context),
                 TimerKind::FinWait2 => self.end(context, CloseReason::Closed),
-                TimerKind::TimeWait | TimerKind::SynAck => {}
+                // It is looked for what may leave whenever a timer has fired.
+                TimerKind::Pacing | TimerKind::TimeWait | TimerKind::SynAck => {}
             }
         }
     }
@@ -51,6 +52,10 @@ impl Connection {
             in_flight_bytes,
             mss: self.send.segment_size(),
         });
+        for lost in self.recovery.take_losses() {
+            self.congestion.controller_mut().on_lost(now, &lost);
+        }
+        self.pacer.let_pass(u64::from(self.send.segment_size()));
         self.ecn.on_reduced();
         self.rtt.on_timeout();
         self.restart_retransmission(now);

@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::Connection;
 use super::chronograph::{Activity, Chronograph};
+use crate::config::Config;
 use crate::ecn::accurate::Accurate;
 use crate::info::TcpInfo;
 use crate::instant::Instant;
@@ -72,7 +73,7 @@ impl Connection {
         self.recovery.room(window) >= u64::from(self.send.segment_size())
     }
 
-    pub(crate) fn info(&self) -> TcpInfo {
+    pub(crate) fn info(&self, config: &Config) -> TcpInfo {
         let flight = self.recovery.flight();
         let controller = self.congestion.controller();
         let mss = self.send.mss();
@@ -117,7 +118,9 @@ impl Connection {
             lost_bytes_total: self.recovery.rate().lost(),
             delivery_rate: self.recovery.rate().latest().map(|(rate, _)| rate),
             delivery_rate_app_limited: self.recovery.rate().is_app_limited(),
-            pacing_rate: controller.pacing_rate(),
+            pacing_rate: self.pacing_rate(config),
+            max_pacing_rate: self.user.options.max_pacing_rate,
+            model: controller.model(),
             ecn: self.ecn.form(),
             ecn_seen: self.ecn.is_seen(),
             delivered_ce: self.ecn.delivered_ce(),

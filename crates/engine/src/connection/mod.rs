@@ -19,6 +19,7 @@ pub(crate) mod icmp;
 mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
+mod pace;
 mod sockopt;
 pub(crate) mod state;
 mod text;
@@ -39,8 +40,9 @@ use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
 use self::user::UserSide;
 use crate::config::Config;
+use crate::congestion::pacing::Pacer;
 use crate::congestion::usage::WindowUsage;
-use crate::congestion::{Congestion, Start, initial_window};
+use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
 use crate::ecn::Ecn;
 use crate::ecn::accurate::Accurate;
@@ -99,6 +101,9 @@ pub(crate) struct Connection {
     recovery: Recovery,
     congestion: Congestion,
     usage: WindowUsage,
+    pacer: Pacer,
+    /// Of which the congestion control's randomness is made.
+    seed: u64,
     timers: Timers,
     user: UserSide,
     owed: Owed,
@@ -139,10 +144,10 @@ impl Connection {
         context: &mut Context<'_>,
         tuple: FourTuple,
         iss: SeqNumber,
-        timestamp_offset: u32,
+        (timestamp_offset, seed): (u32, u64),
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, iss, options, false);
+        let mut connection = Connection::new(now, context, tuple, (iss, seed), options, false);
         connection.syn_sent = Some(Box::new(SynSent::new(now, timestamp_offset)));
         connection.owed.syn = true;
         connection
@@ -154,12 +159,12 @@ impl Connection {
         context: &mut Context<'_>,
         tuple: FourTuple,
         listener: ListenerId,
-        handshake: &Handshake,
+        (handshake, seed): (&Handshake, u64),
         options: SocketOptions,
     ) -> Connection {
         let timestamps = handshake.agreed.timestamp.is_some();
-        let mut connection =
-            Connection::new(now, context, tuple, handshake.iss, options, timestamps);
+        let numbers = (handshake.iss, seed);
+        let mut connection = Connection::new(now, context, tuple, numbers, options, timestamps);
         connection.user.listener = Some(listener);
         // Its SYN arrived before there was a connection to count it.
         connection.traffic.segs_in = 1;
@@ -172,7 +177,7 @@ impl Connection {
         now: Instant,
         context: &mut Context<'_>,
         tuple: FourTuple,
-        iss: SeqNumber,
+        (iss, seed): (SeqNumber, u64),
         options: SocketOptions,
         timestamps: bool,
     ) -> Connection {
@@ -202,17 +207,10 @@ impl Connection {
             sack: false,
             ecn: Ecn::default(),
             recovery: Recovery::new(iss),
-            congestion: Congestion::new(
-                options.congestion_control(config),
-                config,
-                &Start {
-                    window,
-                    slow_start_threshold: u64::MAX,
-                    mss: send_mss.effective(),
-                    alternative_backoff: config.abe,
-                },
-            ),
+            congestion: Congestion::undecided(now, window, send_mss.effective()),
             usage: WindowUsage::new(iss),
+            pacer: Pacer::default(),
+            seed,
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),
@@ -252,14 +250,7 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        let control = self.user.options.congestion_control(config);
-        let start = Start {
-            window: self.initial_window,
-            slow_start_threshold: u64::MAX,
-            mss: mss.effective(),
-            alternative_backoff: config.abe,
-        };
-        self.congestion = Congestion::new(control, config, &start);
+        self.choose_congestion_control(now, config, self.initial_window, u64::MAX);
         self.ecn = Ecn::new(handshake.ecn, self.congestion.controller().wants_every_mark());
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
@@ -359,17 +350,19 @@ impl Connection {
         }
     }
 
-    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back. As on
-    /// Linux, each segment is counted with what lies around it.
+    /// A send buffer of twice the congestion window, or what the controller asks for, keeps the pipe
+    /// full while ACKs come back. As on Linux, each segment is counted with what lies around it.
     fn grow_send_buffer(&mut self, config: &Config) {
         let sizes = config.tcp_wmem;
         let capacity = match self.user.options.send_buffer {
             Some(size) => size.saturating_mul(2).clamp(LEAST_SEND_BUFFER, sizes.max),
             None => {
                 let size = u64::from(self.send.segment_size()).max(1);
-                let segments = self.congestion.controller().window().div_ceil(size);
+                let controller = self.congestion.controller();
+                let segments = controller.window().div_ceil(size).max(INITIAL_SEGMENTS);
                 let each = (size + SEGMENT_OVERHEAD).next_power_of_two() + SEGMENT_RECORD;
-                let wanted = segments.max(INITIAL_SEGMENTS).saturating_mul(2 * each);
+                let windows = controller.windows_to_buffer();
+                let wanted = segments.saturating_mul(windows.saturating_mul(each));
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
             }

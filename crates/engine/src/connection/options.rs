@@ -62,6 +62,9 @@ pub struct SocketOptions {
     pub tos: u8,
     /// IP_TTL or IPV6_UNICAST_HOPS; the stack's default if `None`.
     pub ttl: Option<u8>,
+    /// SO_MAX_PACING_RATE, in bytes of payload per second: segments leave spread over the time, and
+    /// not faster than this, whatever the congestion control. `None` is no such limit.
+    pub max_pacing_rate: Option<u64>,
     /// TCP_CONGESTION; `tcp_congestion_control` if `None`.
     pub congestion: Option<CongestionControl>,
 }
@@ -89,6 +92,7 @@ impl Default for SocketOptions {
             send_buffer: None,
             tos: 0,
             ttl: None,
+            max_pacing_rate: None,
             congestion: None,
         }
     }

@@ -40,6 +40,7 @@ impl Connection {
         self.check_writable()?;
         debug_assert!(data.len() <= reserved);
         let len = data.len();
+        self.check_app_limited();
         self.send.buffer_mut().append(data);
         self.on_written(context.config, len, flags);
         if len < reserved {
@@ -61,6 +62,7 @@ impl Connection {
             return Err(SocketError::WouldBlock);
         }
         self.send.buffer_mut().release(granted);
+        self.check_app_limited();
         self.send.buffer_mut().append_small(&data[..granted]);
         // What did not fit will follow: the mark of the write's end is not here.
         let flags =
@@ -102,7 +104,7 @@ impl Connection {
     fn allowed(&self, config: &Config) -> Allowed {
         Allowed {
             room: self.congestion.controller().window().saturating_sub(self.recovery.pipe()),
-            burst: self.largest_burst(config.tcp_min_tso_segs),
+            burst: self.largest_burst(config),
         }
     }
 

@@ -127,8 +127,9 @@ impl Endpoint {
             mtu: self.mtu,
             supply: Supply::Plenty,
         };
+        let seed = self.secrets.controller_seed(&tuple, handshake.iss);
         let connection =
-            Connection::accept(now, &mut context, tuple, listener_id, handshake, options);
+            Connection::accept(now, &mut context, tuple, listener_id, (handshake, seed), options);
         let id = self.add_connection(connection);
         if let Some(listener) = self.listeners.get_mut(listener_id.index as usize) {
             listener.ready.push_back(id);

@@ -276,7 +276,7 @@ impl Endpoint {
 
     /// The numbers of a connection.
     pub fn info(&self, id: ConnectionId) -> Option<TcpInfo> {
-        Some(self.slot(id).ok()?.connection.info())
+        Some(self.slot(id).ok()?.connection.info(&self.config))
     }
 
     /// The local address and port of a connection.

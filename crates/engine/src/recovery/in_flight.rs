@@ -42,6 +42,10 @@ impl Sent {
         let resent = self.transmissions > 1;
         rate.on_delivered(u64::from(self.len()), &self.departure, self.sent_at, resent);
     }
+
+    fn tell_lost(&self, rate: &mut DeliveryRate) {
+        rate.on_lost(self.start, self.end, &self.departure);
+    }
 }
 
 /// What a cumulative acknowledgment took off.
@@ -295,13 +299,13 @@ impl InFlight {
         {
             if !range.sacked && !range.lost {
                 range.lost = true;
+                range.tell_lost(&mut self.rate);
                 newly += u64::from(range.len());
                 let start = range.start;
                 self.look_from(start);
             }
             index += 1;
         }
-        self.rate.on_lost(newly);
         self.marked_to = Some(self.marked_to.map_or(boundary, |marked| marked.max(boundary)));
         self.missing += newly;
         newly
@@ -340,9 +344,9 @@ impl InFlight {
         }
         range.lost = true;
         range.resent = false;
+        range.tell_lost(&mut self.rate);
         let (start, len) = (range.start, u64::from(range.len()));
         self.missing += len;
-        self.rate.on_lost(len);
         self.look_from(start);
         len
     }
@@ -374,9 +378,10 @@ impl InFlight {
             let is_news = !range.lost || range.resent;
             range.lost = true;
             range.resent = false;
-            let len = u64::from(range.len());
-            self.missing += len;
-            self.rate.on_lost(if is_news { len } else { 0 });
+            self.missing += u64::from(range.len());
+            if is_news {
+                range.tell_lost(&mut self.rate);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use towpath_wire::tcp::SackBlock;
 
 use self::in_flight::InFlight;
 use crate::congestion::rate_sample::DeliveryRate;
-use crate::congestion::{RateSample, RecoveryPhase};
+use crate::congestion::{LostRange, RateSample, RecoveryPhase};
 use crate::instant::Instant;
 
 /// RFC 5681's duplicate threshold.
@@ -147,6 +147,11 @@ impl Recovery {
     /// How fast the path delivers.
     pub(crate) fn rate(&self) -> &DeliveryRate {
         self.flight.rate()
+    }
+
+    /// The ranges that were taken for lost since the last call.
+    pub(crate) fn take_losses(&mut self) -> Vec<LostRange> {
+        self.flight.rate_mut().take_losses()
     }
 
     /// The sample of the acknowledgment that was just taken.
