@@ -97,11 +97,12 @@ impl Run {
         let mut reports = Vec::new();
         for control in controls {
             let bar = progress(&format!("{} {}", scenario.name, control.name()));
-            let played = std::panic::catch_unwind(|| {
+            let play = std::panic::AssertUnwindSafe(|| {
                 scenario::run(&scenario, control, self.seed, |part| {
                     bar.set_position((part * 1000.0) as u64);
                 })
             });
+            let played = std::panic::catch_unwind(play);
             bar.finish_and_clear();
             // What was broken has been told by the panic.
             reports.push(played.map_err(|_| {

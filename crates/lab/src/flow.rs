@@ -32,7 +32,7 @@ pub enum Action {
     /// Waits.
     Sleep(Duration),
     /// Changes the options.
-    Options(SocketOptions),
+    Options(Box<SocketOptions>),
     /// Waits until the other tracks are done, and closes.
     Close,
     /// Waits until the other tracks are done, and resets.
@@ -283,7 +283,7 @@ impl Flow {
             Action::Echo => self.echo(now, endpoint),
             Action::Shutdown => endpoint.shutdown_send(now, self.id).map(|()| Step::Done),
             Action::Options(options) => {
-                endpoint.set_options(now, self.id, *options).map(|()| Step::Done)
+                endpoint.set_options(now, self.id, **options).map(|()| Step::Done)
             }
             Action::Sleep(time) => {
                 let track = &mut self.tracks[index];

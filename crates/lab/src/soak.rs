@@ -180,7 +180,7 @@ impl Plan {
         };
         let settings = dice.settings();
         // Slow enough to matter, fast enough that a run ends.
-        let rate = dice.one_in(4).then_some(0).unwrap_or_else(|| 100_000 << dice.0.below(14));
+        let rate = if dice.one_in(4) { 0 } else { 100_000 << dice.0.below(14) };
         let there = dice.link(rate, mtu);
         let back = if dice.one_in(3) { dice.link(rate, mtu) } else { there.clone() };
         let most = if rate == 0 { 1 << 20 } else { (rate * 4).clamp(50_000, 2 << 20) };

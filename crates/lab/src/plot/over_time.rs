@@ -16,8 +16,10 @@ const GAP: f64 = 34.0;
 /// Throughput is the mean over so many equal parts of the run.
 const BINS: usize = 240;
 
-/// More flows than this are drawn in one colour.
+/// More flows than this are drawn in one colour, with [`CROWD_POINTS`] points each.
 const TOLD_APART: usize = 6;
+
+const CROWD_POINTS: usize = 400;
 
 /// A panel: its label, its height, its lines and what they are called.
 struct Panel {
@@ -114,7 +116,7 @@ fn queue(report: &Report) -> Panel {
     let stroke = Stroke::new(colour::GREEN, 1.2);
     let queue = report.record.queues.first();
     let bytes = queue.map_or(&[][..], |queue| &queue.bytes);
-    let values: Vec<_> = bytes.iter().map(|bytes| Some(*bytes)).collect();
+    let values: Vec<_> = bytes.iter().copied().map(Some).collect();
     let mut entries = Vec::new();
     if report.summary.dropped_packets > 0 {
         let text = format!("{} packets dropped", report.summary.dropped_packets);
@@ -158,11 +160,12 @@ fn each_flow(
 }
 
 fn with_times(report: &Report, values: &[Option<u64>], unit: f64) -> Vec<Point> {
-    let times = report.record.at_us.iter();
-    times
-        .zip(values)
-        .map(|(at, value)| (*at as f64 / 1e6, value.map(|v| v as f64 * unit)))
-        .collect()
+    let is_crowd = report.record.flows.len() > TOLD_APART && values.len() > CROWD_POINTS;
+    let step = if is_crowd { values.len() / CROWD_POINTS } else { 1 };
+    let point = |(at, value): (&u64, &Option<u64>)| {
+        (*at as f64 / 1e6, value.map(|value| value as f64 * unit))
+    };
+    report.record.at_us.iter().zip(values).step_by(step).map(point).collect()
 }
 
 /// Goodput in Mbit/s, as steps.
