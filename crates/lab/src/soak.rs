@@ -52,14 +52,22 @@ pub struct Soaked {
 /// When an invariant is broken.
 pub fn soak(seed: u64, keep: Keep) -> Result<Soaked, String> {
     let plan = Plan::new(seed);
-    let text = plan.to_string();
     let mut world = World::new(seed);
     if keep == Keep::Nothing {
         world.trace_mut().stop();
     } else {
-        eprintln!("{text}");
+        eprintln!("{plan}");
     }
-    let hosts = plan.build(&mut world);
+    let result = play(&plan, &mut world);
+    if result.is_err() && keep == Keep::Trace {
+        eprintln!("{}", world.trace());
+    }
+    result
+}
+
+fn play(plan: &Plan, world: &mut World) -> Result<Soaked, String> {
+    let text = plan.to_string();
+    let hosts = plan.build(world);
     let mut flows = Vec::new();
     for (pair, plan) in hosts.iter().zip(&plan.flows) {
         world.run(plan.after);
@@ -71,7 +79,7 @@ pub fn soak(seed: u64, keep: Keep) -> Result<Soaked, String> {
     let outcome = world.run(LIMIT);
     let wrong = |what: String| Err(format!("{text}\n{what}"));
     for (index, flow) in flows.iter().enumerate() {
-        if let Some(what) = fault(&world, *flow) {
+        if let Some(what) = fault(world, *flow) {
             return wrong(format!("flow {index}: {what} ({outcome:?} at {:?})", world.now()));
         }
     }

@@ -559,10 +559,12 @@ impl World {
                 info.unread_bytes,
                 info.bytes_received,
             );
+            // A segment is no longer than half of the largest window that the peer has offered.
             assert!(
-                info.snd_cwnd_bytes >= u64::from(info.snd_mss),
-                "a congestion window of {} bytes is less than a segment",
+                info.snd_cwnd_bytes >= u64::from(info.snd_mss.min(536)),
+                "a congestion window of {} bytes is less than a segment of {}",
                 info.snd_cwnd_bytes,
+                info.snd_mss,
             );
         }
         let Some(other) = other.map(|other| &self.flows[other].flow) else { return };
