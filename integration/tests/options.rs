@@ -175,26 +175,27 @@ fn our_handshake_looks_as_the_kernels_does() {
     });
 }
 
-/// ECN is the kernel's wish (1) or not, and not ours.
-// Shows: I-20
+/// ECN is the kernel's wish (1) or not; of our own we do not ask.
+// Shows: I-20, 9293 SHLD-8, RFC3168 s6.1.1a
 #[test]
-fn a_kernel_that_asks_for_ecn_is_answered_without() {
-    scenario("a_kernel_that_asks_for_ecn_is_answered_without")
+fn a_kernel_that_asks_for_ecn_gets_it_and_is_not_asked() {
+    scenario("a_kernel_that_asks_for_ecn_gets_it_and_is_not_asked")
         .needs([Need::Tshark, Need::Iproute2])
         .play(async |scene| {
             let here = Network::here();
-            for (wish, bits) in [("0", 0), ("1", flags::ECE | flags::CWR)] {
+            for (wish, asked, answered) in [("0", 0, 0), ("1", flags::ECE | flags::CWR, flags::ECE)]
+            {
                 here.sysctl("net.ipv4.tcp_ecn", wish);
                 let (ours, kernels) = scene.pair(Opener::Kernel).await;
                 let connection = Connection::of(&ours);
                 let statistics = Statistics::of(&connection);
-                assert!(!statistics.has("ecn"), "tcp_ecn={wish}: {statistics:?}");
+                assert_eq!(statistics.has("ecn"), answered != 0, "tcp_ecn={wish}: {statistics:?}");
                 exchange(ours, kernels).await;
                 let segments = scene.segments();
                 let (syn, syn_ack) = handshake(&segments, &connection);
                 let ecn = flags::AE | flags::ECE | flags::CWR;
-                assert_eq!(syn.flags & ecn, bits, "tcp_ecn={wish}");
-                assert_eq!(syn_ack.flags & ecn, 0, "tcp_ecn={wish}");
+                assert_eq!(syn.flags & ecn, asked, "tcp_ecn={wish}");
+                assert_eq!(syn_ack.flags & ecn, answered, "tcp_ecn={wish}");
 
                 // Nor do we ask a kernel that would like to.
                 let (ours, kernels) = scene.pair(Opener::Ours).await;

@@ -3,6 +3,7 @@
 //!
 //! What cargo says goes to standard error, so that `--json` is all that standard output has.
 
+use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use anyhow::ensure;
@@ -17,7 +18,7 @@ const OWN_SCRIPTS: &str = "crates/lab/scripts";
 pub(crate) struct Arguments {
     /// Passed on to the runner (`cargo xtask drill -- --help` shows what it takes).
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -22,9 +22,7 @@ pub(crate) fn config(settings: &[String]) -> Result<Config, Failure> {
 
 fn refuse(setting: &str, error: &ConfigError) -> Failure {
     let list: Vec<_> = match error {
-        ConfigError::Unknown(_) | ConfigError::NotBuilt { .. } => {
-            Config::default().iter().map(|setting| setting.name).collect()
-        }
+        ConfigError::Unknown(_) => Config::default().iter().map(|setting| setting.name).collect(),
         _ => Vec::new(),
     };
     let list = if list.is_empty() {

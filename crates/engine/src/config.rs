@@ -11,7 +11,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 pub use self::limits::{EcnForm, EcnUse, MemoryLimits, PortSet, SynCookies, TimeWaitReuse};
-use crate::congestion::HyStart;
+use crate::congestion::{CustomControl, HyStart};
 
 /// A setting that was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -28,16 +28,6 @@ pub enum ConfigError {
         /// What was given.
         value: String,
         /// What would be accepted.
-        expected: &'static str,
-    },
-    /// The value is Linux's, but Towpath does not have it yet.
-    #[error("{name}: `{value}` is not built yet; {expected}")]
-    NotBuilt {
-        /// The setting.
-        name: &'static str,
-        /// What was given.
-        value: String,
-        /// What is there.
         expected: &'static str,
     },
     /// Two settings contradict each other.
@@ -67,12 +57,23 @@ pub enum CongestionControl {
     Dctcp,
     /// RFC 5681 with byte counting.
     Reno,
+    /// BBR, version 1, as Linux's of that name.
+    Bbr,
+    /// BBR, version 3: draft-ietf-ccwg-bbr.
+    Bbr3,
+    /// A user's own.
+    Custom(CustomControl),
 }
 
 impl CongestionControl {
-    /// All of them, in the order in which a list shows them.
-    pub const ALL: &[CongestionControl] =
-        &[CongestionControl::Cubic, CongestionControl::Dctcp, CongestionControl::Reno];
+    /// All that there are but a user's own, in the order in which a list shows them.
+    pub const ALL: &[CongestionControl] = &[
+        CongestionControl::Cubic,
+        CongestionControl::Dctcp,
+        CongestionControl::Reno,
+        CongestionControl::Bbr,
+        CongestionControl::Bbr3,
+    ];
 
     /// Linux's name of it.
     pub fn name(self) -> &'static str {
@@ -80,6 +81,9 @@ impl CongestionControl {
             CongestionControl::Cubic => "cubic",
             CongestionControl::Dctcp => "dctcp",
             CongestionControl::Reno => "reno",
+            CongestionControl::Bbr => "bbr",
+            CongestionControl::Bbr3 => "bbr3",
+            CongestionControl::Custom(custom) => custom.name(),
         }
     }
 
@@ -218,6 +222,9 @@ config! {
     tcp_syncookies: SynCookies = SynCookies::WhenFull, "tcp_syncookies", "0, 1 or 2", "Linux; RFC 4987 section 3.6";
     /// The greatest backlog that `listen` gives. It bounds the SYN queue as well.
     somaxconn: usize = 4096, "somaxconn", "connections", "Linux, net.core.somaxconn";
+    /// Whether an accepted connection, its SYN-ACK first, travels in the DSCP of the peer's SYN. The
+    /// last ACK stands for a SYN that a cookie answered.
+    tcp_reflect_tos: bool = false, "tcp_reflect_tos", "0 or 1", "Linux";
     /// Whether a full accept queue resets the newcomer instead of letting it retry.
     tcp_abort_on_overflow: bool = false, "tcp_abort_on_overflow", "0 or 1", "Linux";
     /// Idle time before the first keep-alive probe, where a socket asks for keep-alive.
@@ -261,6 +268,16 @@ config! {
     tcp_min_rtt_wlen: Duration = Duration::from_secs(300), "tcp_min_rtt_wlen", "seconds", "Linux; RFC 8985 section 6.2 step 1";
     /// Segments that a burst may have at any rate.
     tcp_min_tso_segs: u32 = 2, "tcp_min_tso_segs", "segments", "Linux";
+    /// Whether segments leave spread over the round trip under congestion controls that name no rate
+    /// of their own (`bbr` and `bbr3` do) and without SO_MAX_PACING_RATE.
+    pacing: bool = false, "towpath.pacing", "0 or 1", "Towpath; on Linux a queueing discipline of the device";
+    /// How much of a window such a congestion control sends in a round trip while its window is below
+    /// half of the slow-start threshold.
+    tcp_pacing_ss_ratio: u32 = 200, "tcp_pacing_ss_ratio", "percent", "Linux";
+    /// The same above.
+    tcp_pacing_ca_ratio: u32 = 120, "tcp_pacing_ca_ratio", "percent", "Linux";
+    /// How exact timers are: pacing makes no shorter waits. Zero is exact.
+    pacing_grain: Duration = Duration::from_millis(1), "towpath.pacing_grain_us", "microseconds", "Towpath; tokio's timers";
     /// The least MSS that a peer can make us send with.
     tcp_min_snd_mss: u16 = 48, "tcp_min_snd_mss", "bytes", "Linux; CVE-2019-11479";
     /// The least time between two answers to segments that are out of window, and between two
@@ -346,6 +363,12 @@ impl Config {
         }
         if self.ip_no_pmtu_disc > 3 {
             return contradiction("ip_no_pmtu_disc: 0 to 3");
+        }
+        if [self.tcp_pacing_ss_ratio, self.tcp_pacing_ca_ratio]
+            .iter()
+            .any(|ratio| !(1..=1000).contains(ratio))
+        {
+            return contradiction("tcp_pacing_ss_ratio, tcp_pacing_ca_ratio: 1 to 1000, as Linux");
         }
         if self.tcp_ecn_option > 3 {
             return contradiction("tcp_ecn_option: 0 to 3");
@@ -452,7 +475,7 @@ impl Value for Duration {
     fn parse(name: &'static str, text: &str) -> Result<Duration, ConfigError> {
         let number: u64 = text.trim().parse().map_err(|_| invalid(name, text, "a whole number"))?;
         Ok(match name {
-            "tcp_rto_min_us" => Duration::from_micros(number),
+            "tcp_rto_min_us" | "towpath.pacing_grain_us" => Duration::from_micros(number),
             "tcp_rto_max_ms"
             | "tcp_invalid_ratelimit"
             | "tcp_tw_reuse_delay"
@@ -463,7 +486,7 @@ impl Value for Duration {
 
     fn show(&self, name: &'static str) -> String {
         match name {
-            "tcp_rto_min_us" => self.as_micros().to_string(),
+            "tcp_rto_min_us" | "towpath.pacing_grain_us" => self.as_micros().to_string(),
             "tcp_rto_max_ms"
             | "tcp_invalid_ratelimit"
             | "tcp_tw_reuse_delay"
@@ -512,16 +535,9 @@ impl Value for (u16, u16) {
 
 impl Value for CongestionControl {
     fn parse(name: &'static str, text: &str) -> Result<CongestionControl, ConfigError> {
-        match text.trim() {
-            other @ ("bbr" | "bbr3") => Err(ConfigError::NotBuilt {
-                name,
-                value: other.to_owned(),
-                expected: "there are: cubic, dctcp, reno",
-            }),
-            other => CongestionControl::from_name(other).ok_or_else(|| {
-                invalid(name, other, "the name of a congestion control: cubic, dctcp, reno")
-            }),
-        }
+        CongestionControl::from_name(text.trim()).ok_or_else(|| {
+            invalid(name, text, "the name of a congestion control: cubic, dctcp, reno, bbr, bbr3")
+        })
     }
 
     fn show(&self, _: &'static str) -> String {
@@ -571,13 +587,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_unreadable_and_unbuilt_values_say_so() {
+    fn unknown_and_unreadable_values_say_so() {
         let mut config = Config::default();
         assert!(matches!(config.set_by_name("tcp_sock", "1"), Err(ConfigError::Unknown(_))));
         assert!(matches!(config.set_by_name("tcp_sack", "2"), Err(ConfigError::Invalid { .. })));
         assert!(matches!(
-            config.set_by_name("tcp_congestion_control", "bbr"),
-            Err(ConfigError::NotBuilt { .. })
+            config.set_by_name("tcp_congestion_control", "vegas"),
+            Err(ConfigError::Invalid { .. })
         ));
         assert_eq!(config, Config::default());
     }

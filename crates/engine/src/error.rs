@@ -115,6 +115,8 @@ pub enum CloseReason {
     },
     /// A limit of the stack ended it.
     Limit,
+    /// The user's own congestion control panicked.
+    CongestionControl,
     /// The device under the stack failed or was removed.
     DeviceGone,
     /// The stack was shut down.
@@ -128,9 +130,10 @@ impl CloseReason {
             CloseReason::Closed => None,
             CloseReason::PeerReset => Some(SocketError::ConnectionReset),
             CloseReason::Refused => Some(SocketError::ConnectionRefused),
-            CloseReason::Aborted | CloseReason::Shutdown | CloseReason::Limit => {
-                Some(SocketError::ConnectionAborted)
-            }
+            CloseReason::Aborted
+            | CloseReason::Shutdown
+            | CloseReason::Limit
+            | CloseReason::CongestionControl => Some(SocketError::ConnectionAborted),
             CloseReason::TimedOut { .. } | CloseReason::KeepAlive { .. } => {
                 Some(SocketError::TimedOut)
             }

@@ -6,7 +6,7 @@
 use core::time::Duration;
 
 use crate::config::EcnForm;
-use crate::congestion::RecoveryPhase;
+use crate::congestion::{PathModel, RecoveryPhase};
 use crate::connection::chronograph::Chronograph;
 use crate::connection::state::StateName;
 use crate::instant::Instant;
@@ -87,8 +87,12 @@ pub struct TcpInfo {
     pub delivery_rate: Option<u64>,
     /// Whether the application, not the path, sets that rate at present.
     pub delivery_rate_app_limited: bool,
-    /// How fast the congestion control sends, in bytes per second, if it says.
+    /// How fast data leaves, in bytes of payload per second, if it is spread over the time.
     pub pacing_rate: Option<u64>,
+    /// SO_MAX_PACING_RATE.
+    pub max_pacing_rate: Option<u64>,
+    /// What the congestion control believes of the path (TCP_CC_INFO), if it has a model of it.
+    pub model: Option<PathModel>,
     /// Which form of ECN was agreed on.
     pub ecn: EcnForm,
     /// Whether something arrived that the network could have marked (`TCPI_OPT_ECN_SEEN`).

@@ -28,6 +28,7 @@ pub struct Secrets {
     /// How many numbers were given.
     given: u64,
     number: [u8; 16],
+    controller: [u8; 16],
 }
 
 impl core::fmt::Debug for Secrets {
@@ -65,6 +66,7 @@ impl Secrets {
             identification: derive(7, 0),
             cookie_base: pair(8),
             number: pair(9),
+            controller: pair(10),
             given: 0,
         }
     }
@@ -74,6 +76,15 @@ impl Secrets {
     pub(crate) fn initial_sequence_number(&self, now: Instant, tuple: &FourTuple) -> SeqNumber {
         let ticks = (now.as_micros() / 4) as u32;
         SeqNumber((keyed(&self.isn, tuple) as u32).wrapping_add(ticks))
+    }
+
+    /// The beginning of a congestion controller's randomness: another one for each incarnation of a
+    /// connection.
+    pub(crate) fn controller_seed(&self, tuple: &FourTuple, iss: SeqNumber) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.controller);
+        hasher.write(&tuple.to_bytes());
+        hasher.write(&iss.0.to_le_bytes());
+        hasher.finish()
     }
 
     /// The offset of the timestamp clock for one pair of hosts and ports.

@@ -19,6 +19,8 @@ pub enum TimerKind {
     DelayedAck,
     /// The peer's window is closed: probe it (RFC 9293 section 3.8.6.1).
     Persist,
+    /// What may be sent waits for its turn, so that segments leave spread over the round trip.
+    Pacing,
     /// Nothing was heard for long: ask (RFC 9293 section 3.8.4).
     KeepAlive,
     /// The peer of a closed socket has not sent its FIN.
@@ -29,12 +31,13 @@ pub enum TimerKind {
     SynAck,
 }
 
-const KINDS: [TimerKind; 7] = [
+const KINDS: [TimerKind; 8] = [
     TimerKind::Retransmission,
     TimerKind::ReorderingWindow,
     TimerKind::LossProbe,
     TimerKind::DelayedAck,
     TimerKind::Persist,
+    TimerKind::Pacing,
     TimerKind::KeepAlive,
     TimerKind::FinWait2,
 ];

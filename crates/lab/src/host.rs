@@ -58,6 +58,12 @@ impl Host {
         self.endpoint.add_address(address, prefix_len).expect("an address that a host may have");
     }
 
+    /// The device carries packets of up to `mtu` bytes from now on.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.endpoint.set_mtu(mtu);
+        self.invariants.set_mtu(mtu);
+    }
+
     /// Bytes arrive from the network.
     pub fn receive(&mut self, now: Instant, bytes: &Bytes, trace: &mut Trace) {
         self.receive_joined(now, bytes, 0, trace);

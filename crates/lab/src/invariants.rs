@@ -85,6 +85,11 @@ impl Invariants {
         Invariants { mtu, connections: HashMap::new(), after_rst: None }
     }
 
+    /// The host's packets are at most this long from now on.
+    pub fn set_mtu(&mut self, mtu: usize) {
+        self.mtu = mtu;
+    }
+
     /// What the engine sends from now on has another cause than the last packet.
     pub fn on_cause(&mut self) {
         self.after_rst = None;

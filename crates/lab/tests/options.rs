@@ -4,7 +4,8 @@ mod support;
 
 use support::{accept_from, accepted, ms, secs};
 use towpath_engine::{
-    CloseReason, Config, FinWait2, ListenRequest, QuickAck, SocketError, SocketOptions, StateName,
+    CloseReason, Config, Event, FinWait2, ListenRequest, QuickAck, Readiness, SendFlags,
+    SocketError, SocketOptions, StateName,
 };
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
@@ -293,6 +294,13 @@ fn a_blocking_close_waits_until_all_is_acknowledged() {
     });
 }
 
+/// MSG_EOR: the next write begins a batch of its own.
+fn record() -> SendFlags {
+    let mut flags = SendFlags::default();
+    flags.end_of_record = true;
+    flags
+}
+
 #[test]
 fn no_more_than_the_unsent_limit_may_be_written_ahead() {
     for config in [Config::default(), Config::default().tcp_notsent_lowat(4000)] {
@@ -302,7 +310,11 @@ fn no_more_than_the_unsent_limit_may_be_written_ahead() {
                 single.set(id, |options| options.notsent_lowat = Some(4000));
             }
             single.inject(ack(1, 1).win(0));
-            assert_eq!(single.try_write(id, 10_000), Ok(4000));
+            // What is begun below the limit is one batch, which is filled: writes that are none take
+            // up to it.
+            for _ in 0..4 {
+                assert_eq!(single.try_write_with(id, 1000, record()), Ok(1000));
+            }
             assert_eq!(single.try_write(id, 1), Err(SocketError::WouldBlock));
             let writable = |single: &Single| {
                 let readiness = single.endpoint().readiness(id);
@@ -369,5 +381,52 @@ fn quick_acknowledgment_is_switched_off_and_on() {
         single.expect(ack(1, 21));
         single.call(|endpoint, now| endpoint.set_quick_ack(now, id, QuickAck::Once)).unwrap();
         single.expect_nothing();
+    });
+}
+
+#[test]
+fn who_waits_to_write_after_the_limit_of_unsent_bytes_was_lowered_is_told_of_room() {
+    for_each_server(&Config::default(), |single| {
+        single.set_window(2000);
+        let id = accepted(single);
+        single.write(id, 6000);
+        assert_eq!(single.take_segments().len(), 2);
+        let writable =
+            |single: &Single| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
+        assert!(writable(single));
+        single.set(id, |options| options.notsent_lowat = Some(4000));
+        assert!(!writable(single));
+        single.take_events();
+        single.inject(ack(1, 2001).win(3000));
+        assert_eq!(single.take_segments().len(), 3);
+        assert!(writable(single));
+        assert_eq!(single.take_events(), [Event::Ready(id, Readiness::WRITABLE)]);
+    });
+}
+
+#[test]
+fn who_filled_the_buffer_exactly_by_small_writes_is_told_of_room() {
+    for_each_server(&Config::default(), |single| {
+        single.set_window(2000);
+        let id = accepted(single);
+        single.set(id, |options| options.send_buffer = Some(2560));
+        let writable =
+            |single: &Single| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
+        let mut written = 0;
+        while writable(single) {
+            let flags = SendFlags::default();
+            let sent = single.call(|endpoint, now| endpoint.send_small(now, id, &[1; 512], flags));
+            assert_eq!(sent, Ok(512), "nobody is turned away");
+            written += 1;
+        }
+        assert_eq!(written, 3);
+        single.take_events();
+        for _ in 0..2 {
+            let sent = single.take_segments();
+            let end = sent.iter().map(|(seq, len, _)| seq + *len as u32).max().unwrap();
+            single.inject(ack(1, end).win(5000));
+        }
+        assert_eq!(single.take_events(), [Event::Ready(id, Readiness::WRITABLE)]);
+        single.take_segments();
     });
 }

@@ -83,9 +83,16 @@ pub use stack::Stack;
 pub use towpath_device as device;
 #[cfg(all(feature = "tun", target_os = "linux"))]
 pub use towpath_device::{TunConfig, TunDevice, TunError};
+/// Congestion control, and what one of one's own needs: the trait
+/// [`Controller`](congestion::Controller), and [`CustomControl`](congestion::CustomControl), which
+/// goes into [`CongestionControl::Custom`].
+///
+/// A controller runs inside the stack, under its lock: it does arithmetic, waits for nothing and
+/// calls nothing of the stack. `examples/own_congestion_control.rs` is a whole one.
+pub use towpath_engine::congestion;
 pub use towpath_engine::{
-    BufferSizes, Census, CloseReason, Config, ConfigError, CongestionControl,
-    Counters as ProtocolCounters, Setting, StateName, TcpInfo,
+    BufferSizes, Census, Chronograph, CloseReason, Config, ConfigError, CongestionControl,
+    Counters as ProtocolCounters, Instant, Setting, StateName, TcpInfo,
 };
 
 /// The README's example, compiled and run as a test.

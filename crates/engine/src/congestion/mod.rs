@@ -4,26 +4,40 @@
 //! says how much. What was lost and what to resend is `recovery`'s. Everything is in bytes of
 //! payload; a window is never below one segment.
 
+mod bbr;
+mod bbr3;
 mod cubic;
+mod custom;
 mod dctcp;
+mod dice;
+mod filter;
 mod hystart;
+mod model;
+pub(crate) mod pacing;
 pub(crate) mod rate;
 pub(crate) mod rate_sample;
 mod reno;
+#[cfg(test)]
+mod simulated;
 pub(crate) mod usage;
 mod window;
 
 use core::fmt;
 use core::time::Duration;
 
+pub use bbr::Bbr;
+pub use bbr3::Bbr3;
 pub use cubic::Cubic;
+pub use custom::CustomControl;
+use custom::Fenced;
 pub use dctcp::Dctcp;
 pub use hystart::HyStart;
-pub use rate_sample::RateSample;
+pub use model::PathModel;
+pub use rate_sample::{LostRange, RateSample};
 pub use reno::Reno;
 
 use crate::config::{Config, CongestionControl};
-use crate::instant::Instant;
+pub use crate::instant::Instant;
 
 /// A congestion controller of one connection.
 ///
@@ -32,7 +46,7 @@ use crate::instant::Instant;
 /// has no handle to the stack, and a wrong number can slow its own connection but not break the
 /// protocol.
 ///
-/// The order of calls for one arriving acknowledgment: `on_spurious`, `on_congestion`,
+/// The order of calls for one arriving acknowledgment: `on_spurious`, `on_congestion`, `on_lost`,
 /// `on_recovered`, each if it applies, then `on_ack`.
 pub trait Controller: fmt::Debug + Send {
     /// The name that `tcp_congestion_control` and `ss` show.
@@ -58,6 +72,27 @@ pub trait Controller: fmt::Debug + Send {
         false
     }
 
+    /// Whether less is sent than the path would take, on purpose, so that what is measured of the
+    /// rate of delivery now says nothing of the path.
+    fn holds_back(&self) -> bool {
+        false
+    }
+
+    /// The least number of segments that leave as one burst; `None` is `tcp_min_tso_segs`.
+    fn least_burst(&self) -> Option<u32> {
+        None
+    }
+
+    /// How many windows the send buffer is to hold, where it grows by itself.
+    fn windows_to_buffer(&self) -> u64 {
+        2
+    }
+
+    /// What it believes of the path, for those who look on.
+    fn model(&self) -> Option<PathModel> {
+        None
+    }
+
     /// Whether it answers each mark by itself, as DCTCP does: then ECN is asked for and accepted
     /// whatever `tcp_ecn` says, everything that leaves can be marked, and marks are echoed one by
     /// one.
@@ -73,6 +108,9 @@ pub trait Controller: fmt::Debug + Send {
     /// Congestion was detected, once for each event of recovery: the window and the threshold of
     /// after it are to be set.
     fn on_congestion(&mut self, _event: &CongestionEvent) {}
+
+    /// A range was taken for lost: one call for each, the first of them if there are very many.
+    fn on_lost(&mut self, _now: Instant, _lost: &LostRange) {}
 
     /// The last congestion was none (Eifel, D-SACK, F-RTO): the window and the threshold of before
     /// it are to be restored.
@@ -105,12 +143,14 @@ pub struct AckSample {
     pub(crate) srtt: Option<Duration>,
     pub(crate) mss: u32,
     pub(crate) window_limited: bool,
+    pub(crate) window_full: bool,
     pub(crate) may_grow: bool,
     pub(crate) paced: bool,
     pub(crate) phase: RecoveryPhase,
     pub(crate) acked_to: u64,
     pub(crate) sent_to: u64,
     pub(crate) delivered_total: u64,
+    pub(crate) lost_total: u64,
     pub(crate) rate: RateSample,
 }
 
@@ -167,6 +207,10 @@ impl AckSample {
     pub fn is_window_limited(&self) -> bool {
         self.window_limited
     }
+    /// Whether the window was full at some time in the present window of data.
+    pub fn is_window_full(&self) -> bool {
+        self.window_full
+    }
     /// Whether the window may grow by it: it was used, the stack is not reducing it, and something
     /// was acknowledged in order (in any order where the network reorders much).
     pub fn may_grow(&self) -> bool {
@@ -193,6 +237,10 @@ impl AckSample {
     pub fn delivered_total_bytes(&self) -> u64 {
         self.delivered_total
     }
+    /// Bytes taken for lost since the beginning.
+    pub fn lost_total_bytes(&self) -> u64 {
+        self.lost_total
+    }
     /// How fast the path delivered.
     pub fn rate(&self) -> &RateSample {
         &self.rate
@@ -213,6 +261,13 @@ pub enum RecoveryPhase {
     Recovery = 3,
     /// After a retransmission time-out.
     Loss = 4,
+}
+
+impl RecoveryPhase {
+    /// Whether losses are being repaired.
+    pub fn is_recovering(self) -> bool {
+        matches!(self, RecoveryPhase::Recovery | RecoveryPhase::Loss)
+    }
 }
 
 /// Congestion.
@@ -304,16 +359,48 @@ impl IdleSample {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Start {
+    pub(crate) now: Instant,
     pub(crate) window: u64,
     pub(crate) slow_start_threshold: u64,
     pub(crate) mss: u32,
     pub(crate) alternative_backoff: bool,
+    pub(crate) srtt: Option<Duration>,
+    pub(crate) min_rtt: Option<Duration>,
+    pub(crate) sack: bool,
+    pub(crate) delivered_total: u64,
+    pub(crate) seed: u64,
 }
 
 impl Start {
+    /// When it begins.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
     /// Whether marks reduce the window by less than losses do (RFC 8511).
     pub fn has_alternative_backoff(&self) -> bool {
         self.alternative_backoff
+    }
+    /// The smoothed round-trip time, if one was measured.
+    pub fn srtt(&self) -> Option<Duration> {
+        self.srtt
+    }
+    /// The least round-trip time, if one was measured.
+    pub fn min_rtt(&self) -> Option<Duration> {
+        self.min_rtt
+    }
+    /// Whether the peer reports what arrives out of order, so that more than one loss a round trip
+    /// is seen.
+    pub fn has_sack(&self) -> bool {
+        self.sack
+    }
+    /// Bytes delivered so far.
+    pub fn delivered_total_bytes(&self) -> u64 {
+        self.delivered_total
+    }
+    /// A number of this connection's own, from the stack's seed: the beginning of whatever
+    /// randomness the controller uses, so that runs replay.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
     /// The congestion window, in bytes.
     pub fn window(&self) -> u64 {
@@ -335,9 +422,28 @@ pub(crate) enum Congestion {
     Cubic(Box<Cubic>),
     Dctcp(Dctcp),
     Reno(Reno),
+    Bbr(Box<Bbr>),
+    Bbr3(Box<Bbr3>),
+    Custom(Box<Fenced>),
 }
 
 impl Congestion {
+    /// Before the handshake is complete there is nothing to control.
+    pub(crate) fn undecided(now: Instant, window: u64, mss: u32) -> Congestion {
+        Congestion::Reno(Reno::new(&Start {
+            now,
+            window,
+            slow_start_threshold: u64::MAX,
+            mss,
+            alternative_backoff: false,
+            srtt: None,
+            min_rtt: None,
+            sack: false,
+            delivered_total: 0,
+            seed: 0,
+        }))
+    }
+
     pub(crate) fn new(choice: CongestionControl, config: &Config, start: &Start) -> Congestion {
         match choice {
             CongestionControl::Cubic => {
@@ -345,7 +451,17 @@ impl Congestion {
             }
             CongestionControl::Dctcp => Congestion::Dctcp(Dctcp::new(start)),
             CongestionControl::Reno => Congestion::Reno(Reno::new(start)),
+            CongestionControl::Bbr => Congestion::Bbr(Box::new(Bbr::new(start))),
+            CongestionControl::Bbr3 => Congestion::Bbr3(Box::new(Bbr3::new(start))),
+            CongestionControl::Custom(custom) => {
+                Congestion::Custom(Box::new(Fenced::new(custom, start)))
+            }
         }
+    }
+
+    /// Whether a user's own controller has panicked: its connection is to end.
+    pub(crate) fn has_panicked(&self) -> bool {
+        matches!(self, Congestion::Custom(fenced) if fenced.has_panicked())
     }
 
     pub(crate) fn controller(&self) -> &dyn Controller {
@@ -353,6 +469,9 @@ impl Congestion {
             Congestion::Cubic(cubic) => cubic.as_ref(),
             Congestion::Dctcp(dctcp) => dctcp,
             Congestion::Reno(reno) => reno,
+            Congestion::Bbr(bbr) => bbr.as_ref(),
+            Congestion::Bbr3(bbr3) => bbr3.as_ref(),
+            Congestion::Custom(fenced) => fenced.as_ref(),
         }
     }
 
@@ -361,6 +480,9 @@ impl Congestion {
             Congestion::Cubic(cubic) => cubic.as_mut(),
             Congestion::Dctcp(dctcp) => dctcp,
             Congestion::Reno(reno) => reno,
+            Congestion::Bbr(bbr) => bbr.as_mut(),
+            Congestion::Bbr3(bbr3) => bbr3.as_mut(),
+            Congestion::Custom(fenced) => fenced.as_mut(),
         }
     }
 }
@@ -377,7 +499,18 @@ pub(crate) mod samples {
 
     /// Slow start from `window` bytes in segments of 1000.
     pub(crate) fn start(window: u64) -> Start {
-        Start { window, slow_start_threshold: u64::MAX, mss: 1000, alternative_backoff: false }
+        Start {
+            now: Instant::ZERO,
+            window,
+            slow_start_threshold: u64::MAX,
+            mss: 1000,
+            alternative_backoff: false,
+            srtt: None,
+            min_rtt: None,
+            sack: true,
+            delivered_total: 0,
+            seed: 1,
+        }
     }
 
     /// An acknowledgment in the open phase that lets the window grow, of nothing yet.
@@ -396,12 +529,14 @@ pub(crate) mod samples {
             srtt: None,
             mss: 1000,
             window_limited: true,
+            window_full: true,
             may_grow: true,
             paced: false,
             phase: RecoveryPhase::Open,
             acked_to: 0,
             sent_to: 0,
             delivered_total: 0,
+            lost_total: 0,
             rate: RateSample::default(),
         }
     }

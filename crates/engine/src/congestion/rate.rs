@@ -12,12 +12,30 @@ const LARGEST_BURST: u64 = 65_215;
 /// Beyond this many halvings nothing is left of the allowance for short paths.
 const MAX_HALVINGS: u32 = 31;
 
+/// What leaves at once at a rate, in bytes: what takes about a millisecond.
+pub(crate) fn send_quantum(rate: u64) -> u64 {
+    (rate >> 10).min(LARGEST_BURST)
+}
+
 /// Bytes a second, once a round trip was measured.
-pub(crate) fn pacing_rate(window: u64, threshold: u64, srtt: Option<Duration>) -> Option<u64> {
+pub(crate) fn pacing_rate(
+    ratios: Ratios,
+    window: u64,
+    threshold: u64,
+    srtt: Option<Duration>,
+) -> Option<u64> {
     let micros = u64::try_from(srtt?.as_micros()).unwrap_or(u64::MAX).max(1);
-    // Linux's tcp_pacing_ss_ratio and tcp_pacing_ca_ratio.
-    let percent = if window < threshold / 2 { 200 } else { 120 };
-    Some(window.saturating_mul(percent).saturating_mul(10_000) / micros)
+    let Ratios { slow_start, avoidance } = ratios;
+    let percent = if window < threshold / 2 { slow_start } else { avoidance };
+    Some(window.saturating_mul(u64::from(percent)).saturating_mul(10_000) / micros)
+}
+
+/// How much of a window leaves in a round trip, in percent: Linux's `tcp_pacing_ss_ratio` and
+/// `tcp_pacing_ca_ratio`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ratios {
+    pub(crate) slow_start: u32,
+    pub(crate) avoidance: u32,
 }
 
 /// How many segments leave as one burst, at most; `least` of them at any rate.
@@ -50,18 +68,19 @@ mod tests {
     use super::*;
 
     const MSS: u32 = 1000;
+    const RATIOS: Ratios = Ratios { slow_start: 200, avoidance: 120 };
 
     fn burst(window: u64, rtt: Duration) -> u32 {
-        let rate = pacing_rate(window, u64::MAX, Some(rtt));
+        let rate = pacing_rate(RATIOS, window, u64::MAX, Some(rtt));
         burst_segments(2, rate, Some(rtt), window, MSS)
     }
 
     #[test]
     fn the_rate_is_two_windows_a_round_trip_at_first_and_a_little_more_than_one_later() {
         let rtt = Some(Duration::from_millis(100));
-        assert_eq!(pacing_rate(10_000, u64::MAX, rtt), Some(200_000));
-        assert_eq!(pacing_rate(10_000, 20_000, rtt), Some(120_000));
-        assert_eq!(pacing_rate(10_000, u64::MAX, None), None);
+        assert_eq!(pacing_rate(RATIOS, 10_000, u64::MAX, rtt), Some(200_000));
+        assert_eq!(pacing_rate(RATIOS, 10_000, 20_000, rtt), Some(120_000));
+        assert_eq!(pacing_rate(RATIOS, 10_000, u64::MAX, None), None);
     }
 
     #[test]

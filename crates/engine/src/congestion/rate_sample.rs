@@ -8,7 +8,12 @@
 
 use core::time::Duration;
 
+use towpath_wire::SeqNumber;
+
 use crate::instant::Instant;
+
+/// How many of the ranges that one acknowledgment shows to be lost are told one by one.
+const MOST_LOSSES: usize = 64;
 
 /// The state of the count when a range left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub(crate) struct DeliveryRate {
     app_limited_until: u64,
     /// The latest sent of the ranges that the acknowledgment at hand delivers.
     newest: Option<Newest>,
+    /// The ranges taken for lost that were not told yet.
+    losses: Vec<LostRange>,
+    /// Where the last of them ends.
+    lost_end: Option<SeqNumber>,
     shown: Option<Shown>,
 }
 
@@ -67,6 +76,46 @@ pub struct RateSample {
     pub(crate) app_limited: bool,
     pub(crate) resent: bool,
     pub(crate) any: bool,
+    pub(crate) rtt: Option<Duration>,
+}
+
+/// A range that was taken for lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LostRange {
+    pub(crate) bytes: u64,
+    pub(crate) tx_in_flight: u64,
+    pub(crate) lost: u64,
+    pub(crate) app_limited: bool,
+    pub(crate) adjoins: bool,
+    pub(crate) delivered_total: u64,
+}
+
+impl LostRange {
+    /// Its size, in bytes.
+    pub fn len_bytes(&self) -> u64 {
+        self.bytes
+    }
+    /// Bytes in flight when it left, itself among them.
+    pub fn tx_in_flight_bytes(&self) -> u64 {
+        self.tx_in_flight
+    }
+    /// Bytes taken for lost since it left, itself among them.
+    pub fn lost_bytes(&self) -> u64 {
+        self.lost
+    }
+    /// Whether the application, not the path, set the rate when it left.
+    pub fn is_app_limited(&self) -> bool {
+        self.app_limited
+    }
+    /// Whether it begins where the range lost before it ends, so that both are one hole.
+    pub fn adjoins(&self) -> bool {
+        self.adjoins
+    }
+    /// Bytes delivered since the beginning.
+    pub fn delivered_total_bytes(&self) -> u64 {
+        self.delivered_total
+    }
 }
 
 impl RateSample {
@@ -103,6 +152,11 @@ impl RateSample {
     /// Whether the acknowledgment delivered anything at all.
     pub fn has_delivery(&self) -> bool {
         self.any
+    }
+    /// The round-trip time of that range, unless it had been sent more than once: of all that the
+    /// acknowledgment delivered, the shortest.
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
     }
     /// Bytes per second, if the sample is valid.
     pub fn bytes_per_second(&self) -> Option<u64> {
@@ -169,9 +223,26 @@ impl DeliveryRate {
         self.delivered = self.delivered.saturating_sub(bytes);
     }
 
-    /// `bytes` are newly taken for lost.
-    pub(crate) fn on_lost(&mut self, bytes: u64) {
+    /// `[start, end)` is newly taken for lost.
+    pub(crate) fn on_lost(&mut self, start: SeqNumber, end: SeqNumber, departure: &Departure) {
+        let bytes = u64::from(end.distance_from(start));
         self.lost += bytes;
+        if self.losses.len() < MOST_LOSSES {
+            self.losses.push(LostRange {
+                bytes,
+                tx_in_flight: departure.in_flight,
+                lost: self.lost - departure.lost,
+                app_limited: departure.app_limited,
+                adjoins: self.lost_end == Some(start),
+                delivered_total: self.delivered,
+            });
+        }
+        self.lost_end = Some(end);
+    }
+
+    /// The ranges taken for lost since the last call; the first 64, if there are more.
+    pub(crate) fn take_losses(&mut self) -> Vec<LostRange> {
+        core::mem::take(&mut self.losses)
     }
 
     /// The application has nothing more to send, and the window would take it.
@@ -208,6 +279,7 @@ impl DeliveryRate {
             app_limited: departure.app_limited,
             resent,
             any: true,
+            rtt: (!resent).then(|| now.saturating_since(sent_at)),
         };
         if let Some(bytes_per_second) = sample.bytes_per_second()
             && (!sample.app_limited
@@ -245,6 +317,7 @@ mod tests {
         rate.on_delivered(1000, &second, at(0), false);
         let sample = rate.finish(at(40), Some(RTT));
         assert_eq!((sample.delivered, sample.interval), (2000, Some(RTT)));
+        assert_eq!(sample.rtt(), Some(RTT));
         assert_eq!(sample.bytes_per_second(), Some(50_000));
         assert_eq!(rate.latest(), Some((50_000, false)));
     }
@@ -268,7 +341,7 @@ mod tests {
         let departure = rate.on_sent(at(0), true, 1000);
         rate.on_delivered(1000, &departure, at(0), true);
         let sample = rate.finish(at(10), Some(RTT));
-        assert_eq!((sample.interval, sample.is_resent()), (None, true));
+        assert_eq!((sample.interval, sample.is_resent(), sample.rtt()), (None, true, None));
         assert_eq!(rate.finish(at(10), Some(RTT)), RateSample::default());
     }
 
@@ -289,9 +362,16 @@ mod tests {
     #[test]
     fn losses_since_a_range_left_are_counted_with_it() {
         let mut rate = DeliveryRate::default();
-        rate.on_lost(500);
+        let una = SeqNumber(u32::MAX - 100);
+        let earlier = rate.on_sent(at(0), true, 500);
+        rate.on_lost(una, una + 500, &earlier);
+        assert_eq!(rate.take_losses().len(), 1);
         let departure = rate.on_sent(at(0), true, 1000);
-        rate.on_lost(300);
+        rate.on_lost(una + 500, una + 800, &departure);
+        let lost = rate.take_losses();
+        assert_eq!(lost.len(), 1);
+        assert_eq!((lost[0].bytes, lost[0].lost, lost[0].tx_in_flight), (300, 300, 1000));
+        assert!(lost[0].adjoins && rate.take_losses().is_empty());
         rate.on_delivered(1000, &departure, at(0), false);
         assert_eq!(rate.finish(at(40), None).lost_bytes(), 300);
         assert_eq!(rate.lost(), 800);

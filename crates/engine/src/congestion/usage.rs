@@ -44,6 +44,11 @@ impl WindowUsage {
         }
     }
 
+    /// Whether the window was full at some time in the present window of data.
+    pub(crate) fn was_full(&self) -> bool {
+        self.limited
+    }
+
     /// Whether acknowledgments may make `window` grow.
     pub(crate) fn may_grow(&self, window: u64, slow_start_threshold: u64) -> bool {
         self.limited || window < slow_start_threshold && window < self.most.saturating_mul(2)

@@ -8,6 +8,7 @@ use towpath_wire::tcp::{Flags, Segment};
 use super::arrive::Step;
 use super::state::{StateName, Transition};
 use super::{Connection, Context, Reset};
+use crate::config::Config;
 use crate::congestion::{AckSample, CongestionKind, RecoveryPhase};
 use crate::ecn::Marked;
 use crate::ecn::accurate::Echo;
@@ -16,6 +17,7 @@ use crate::instant::Instant;
 use crate::recovery::{Ack, Outcome, Taken};
 use crate::rtt::RttSample;
 use crate::send::{AckKind, WindowUpdate};
+use crate::timer::TimerKind;
 
 /// What an acknowledgment told, on its way to the congestion controller.
 struct News {
@@ -74,6 +76,7 @@ impl Connection {
         text_len: usize,
         advanced: bool,
     ) {
+        self.check_app_limited();
         // The path works, whatever was reported of it.
         self.user.soft_error = None;
         let hurry = self.ecn.on_flags(segment, text_len);
@@ -93,6 +96,10 @@ impl Connection {
         self.send.on_answer();
         if self.send.wnd() > 0 && window == WindowUpdate::Changed {
             self.send.reset_probes();
+        }
+        if self.timers.is_armed(TimerKind::Persist) && self.send.is_window_limited() {
+            // The wait for the next probe begins with the answer to the last, as on Linux.
+            self.timers.stop(TimerKind::Persist);
         }
         // Recovery.
         let prior_in_flight_bytes = self.recovery.pipe();
@@ -124,9 +131,11 @@ impl Connection {
             rtt,
             outcome,
         };
-        self.tell_congestion(now, &news);
+        self.tell_congestion(now, context.config, &news);
         if advanced {
-            self.grow_send_buffer(context.config);
+            if self.user.wants_room {
+                self.grow_send_buffer(context.config);
+            }
             self.check_room(context.config);
         }
         // Timers.
@@ -158,7 +167,7 @@ impl Connection {
             rtt: None,
             outcome,
         };
-        self.tell_congestion(now, &news);
+        self.tell_congestion(now, context.config, &news);
         self.follow_timer_wish(now, context.config, &outcome);
     }
 
@@ -226,7 +235,7 @@ impl Connection {
         )
     }
 
-    fn tell_congestion(&mut self, now: Instant, news: &News) {
+    fn tell_congestion(&mut self, now: Instant, config: &Config, news: &News) {
         let outcome = &news.outcome;
         let mss = self.send.segment_size();
         let rate = self.recovery.rate_sample(now, self.rtt.min());
@@ -241,7 +250,11 @@ impl Connection {
             self.on_congestion(now, CongestionKind::Ecn, news.prior_in_flight_bytes);
         }
         self.recovery.reduce(outcome);
+        let paced = self.pacing_rate(config).is_some();
         let controller = self.congestion.controller_mut();
+        for lost in self.recovery.take_losses() {
+            controller.on_lost(now, &lost);
+        }
         if outcome.recovered {
             controller.on_recovered(now);
         }
@@ -263,14 +276,19 @@ impl Connection {
                 srtt: self.rtt.srtt(),
                 mss,
                 window_limited,
+                window_full: self.usage.was_full(),
                 may_grow: window_limited && outcome.may_grow && !self.recovery.is_reducing(),
-                paced: controller.pacing_rate().is_some(),
+                paced,
                 phase,
                 acked_to: self.send.acked_to(),
                 sent_to: self.send.sent_to(),
                 delivered_total: self.recovery.rate().delivered(),
+                lost_total: self.recovery.rate().lost(),
                 rate,
             });
+        }
+        if controller.holds_back() {
+            self.recovery.on_app_limited();
         }
     }
 

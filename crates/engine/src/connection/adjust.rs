@@ -56,9 +56,13 @@ impl Connection {
             self.user.raise(Readiness::READABLE);
         }
         self.grow_send_buffer(config);
+        // A smaller limit can end readiness without a write.
+        self.note_room(config);
         self.check_room(config);
         if options.congestion != before.congestion && self.state.is_synchronized() {
-            self.change_congestion_control(config);
+            let controller = self.congestion.controller();
+            let (window, threshold) = (controller.window(), controller.slow_start_threshold());
+            self.choose_congestion_control(now, config, window, threshold);
         }
         let keep_alive = options.keep_alive(config);
         if keep_alive != before.keep_alive(config) && self.state.is_synchronized() {
@@ -84,15 +88,26 @@ impl Connection {
         }
     }
 
-    /// Another congestion control takes over where this one stands.
-    fn change_congestion_control(&mut self, config: &Config) {
+    /// A congestion control begins with this window and threshold.
+    pub(super) fn choose_congestion_control(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        window: u64,
+        slow_start_threshold: u64,
+    ) {
         let choice = self.user.options.congestion_control(config);
-        let controller = self.congestion.controller();
         let start = Start {
-            window: controller.window(),
-            slow_start_threshold: controller.slow_start_threshold(),
+            now,
+            window,
+            slow_start_threshold,
             mss: self.send.segment_size(),
             alternative_backoff: config.abe,
+            srtt: self.rtt.srtt(),
+            min_rtt: self.rtt.min(),
+            sack: self.sack,
+            delivered_total: self.recovery.rate().delivered(),
+            seed: self.seed,
         };
         self.congestion = Congestion::new(choice, config, &start);
     }

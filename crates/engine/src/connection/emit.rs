@@ -13,7 +13,6 @@ use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
 use crate::config::Config;
 use crate::congestion::IdleSample;
-use crate::congestion::rate::{burst_segments, pacing_rate};
 use crate::congestion::usage::Sent;
 use crate::ecn::option::{self as ecn_option, Fit};
 use crate::ecn::{Leaving, negotiate as ecn};
@@ -45,6 +44,7 @@ impl Connection {
         context: &mut Context<'_>,
     ) -> Option<Transmit> {
         self.watch_path(now, context);
+        self.check_controller(context);
         let transmit = self
             .emit_reset(now, context)
             .or_else(|| self.emit_syn(now, context))
@@ -139,6 +139,9 @@ impl Connection {
             self.note_window_usage(true);
             return None;
         }
+        if !self.is_paced_in(now, context.config) {
+            return None;
+        }
         self.emit_text(now, context, plan, Sending::Again)
     }
 
@@ -187,25 +190,21 @@ impl Connection {
         }
         self.resume_after_idle(now, context);
         let window = self.window();
-        let burst = self.largest_burst(context.config.tcp_min_tso_segs);
+        let burst = self.largest_burst(context.config);
         let option_bytes = self.fit_options(now, context.config, u32::MAX).len;
         let next = self.send.next_new(self.recovery.room(window), option_bytes, burst);
         if next.is_err() && self.recovery.on_nothing_new() {
             return self.emit_again(now, context);
         }
         match next {
-            Ok(plan) => self.emit_text(now, context, plan, Sending::New),
+            Ok(plan) if plan.len == 0 || self.is_paced_in(now, context.config) => {
+                self.emit_text(now, context, plan, Sending::New)
+            }
             Err(Blocked::Congestion) => {
                 self.note_window_usage(true);
                 None
             }
-            Err(Blocked::Nothing) => {
-                if self.recovery.room(window) >= u64::from(self.send.segment_size()) {
-                    self.recovery.on_app_limited();
-                }
-                None
-            }
-            Err(Blocked::Window | Blocked::Held) => None,
+            Ok(_) | Err(Blocked::Nothing | Blocked::Window | Blocked::Held) => None,
         }
     }
 
@@ -326,6 +325,7 @@ impl Connection {
         self.note_window_usage(self.recovery.pipe() >= self.window());
         self.traffic.bytes_sent += u64::from(plan.len);
         if plan.len > 0 {
+            self.pacer.on_sent(u64::from(plan.len));
             self.traffic.data_segs_out += 1;
             self.traffic.last_data_sent = Some(now);
         }
@@ -352,13 +352,6 @@ impl Connection {
         Some(self.packet(context, segment, codepoint, payload))
     }
 
-    fn largest_burst(&self, least: u32) -> u32 {
-        let controller = self.congestion.controller();
-        let window = self.window();
-        let rate = pacing_rate(window, controller.slow_start_threshold(), self.rtt.srtt());
-        burst_segments(least, rate, self.rtt.min(), window, self.send.segment_size())
-    }
-
     fn note_window_usage(&mut self, limited: bool) {
         self.usage.on_sent(Sent {
             snd_una: self.send.una(),
@@ -371,7 +364,7 @@ impl Connection {
     // Implements: RFC5681 s4.1
     fn resume_after_idle(&mut self, now: Instant, context: &Context<'_>) {
         let Some(since) = self.recovery.idle_since() else { return };
-        if self.send.next_new(u64::MAX, 0, 1).is_err() {
+        if self.send.next_new(u64::MAX, 0, 1).is_err() || !self.is_paced_in(now, context.config) {
             return;
         }
         let restarts = context.config.tcp_slow_start_after_idle;

@@ -26,7 +26,8 @@ impl Connection {
                 TimerKind::Persist => self.on_persist_timeout(now, context),
                 TimerKind::KeepAlive => self.on_keep_alive_timeout(now, context),
                 TimerKind::FinWait2 => self.end(context, CloseReason::Closed),
-                TimerKind::TimeWait | TimerKind::SynAck => {}
+                // It is looked for what may leave whenever a timer has fired.
+                TimerKind::Pacing | TimerKind::TimeWait | TimerKind::SynAck => {}
             }
         }
     }
@@ -52,6 +53,10 @@ impl Connection {
             CongestionKind::Timeout
         };
         self.on_congestion(now, kind, timeout.flight);
+        for lost in self.recovery.take_losses() {
+            self.congestion.controller_mut().on_lost(now, &lost);
+        }
+        self.pacer.let_pass(u64::from(self.send.segment_size()));
         self.rtt.on_timeout();
         self.restart_retransmission(now);
     }

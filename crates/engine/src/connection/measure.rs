@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::Connection;
 use super::chronograph::{Activity, Chronograph};
+use crate::config::Config;
 use crate::ecn::accurate::Accurate;
 use crate::info::TcpInfo;
 use crate::instant::Instant;
@@ -56,9 +57,9 @@ impl Connection {
     pub(super) fn note_activity(&mut self, now: Instant) {
         let activity = if !self.state.may_transmit() || self.send.is_delivered() {
             None
-        } else if self.send.is_window_limited() {
+        } else if self.send.is_window_limited() && self.has_congestion_room() {
             Some(Activity::WindowLimited)
-        } else if self.user.wants_room && self.send.unsent() == 0 {
+        } else if self.user.was_refused && self.send.unsent() == 0 {
             Some(Activity::BufferLimited)
         } else {
             Some(Activity::Busy)
@@ -66,7 +67,12 @@ impl Connection {
         self.traffic.chronograph.switch(now, activity);
     }
 
-    pub(crate) fn info(&self) -> TcpInfo {
+    /// Whether the congestion window would let a segment go.
+    fn has_congestion_room(&self) -> bool {
+        self.recovery.room(self.window()) >= u64::from(self.send.segment_size())
+    }
+
+    pub(crate) fn info(&self, config: &Config) -> TcpInfo {
         let flight = self.recovery.flight();
         let controller = self.congestion.controller();
         let mss = self.send.mss();
@@ -110,7 +116,9 @@ impl Connection {
             lost_bytes_total: self.recovery.rate().lost(),
             delivery_rate: self.recovery.rate().latest().map(|(rate, _)| rate),
             delivery_rate_app_limited: self.recovery.rate().is_app_limited(),
-            pacing_rate: controller.pacing_rate(),
+            pacing_rate: self.pacing_rate(config),
+            max_pacing_rate: self.user.options.max_pacing_rate,
+            model: controller.model(),
             ecn: self.ecn.form(),
             ecn_seen: self.ecn.is_seen(),
             delivered_ce: self.ecn.delivered_ce(),

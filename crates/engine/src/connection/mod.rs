@@ -20,6 +20,7 @@ mod losses;
 mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
+mod pace;
 mod sockopt;
 pub(crate) mod state;
 mod text;
@@ -40,8 +41,9 @@ use self::options::SocketOptions;
 use self::state::{State, StateName, Transition};
 use self::user::UserSide;
 use crate::config::Config;
+use crate::congestion::pacing::Pacer;
 use crate::congestion::usage::WindowUsage;
-use crate::congestion::{Congestion, Start, initial_window};
+use crate::congestion::{Congestion, initial_window};
 use crate::counters::Counters;
 use crate::ecn::Ecn;
 use crate::ecn::accurate::Accurate;
@@ -60,6 +62,15 @@ use crate::send::SendSpace;
 use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
 use crate::timestamps::Timestamps;
+
+/// Linux's SOCK_MIN_SNDBUF on 64-bit machines: the least send buffer that an application gets.
+const LEAST_SEND_BUFFER: usize = 4608;
+/// What Linux counts around the payload of a segment when it sizes a send buffer: headers and the
+/// list of fragments, and, where that is rounded up, the record of the packet.
+const SEGMENT_OVERHEAD: u64 = 640;
+const SEGMENT_RECORD: u64 = 256;
+/// Segments for which a send buffer is made at least: the initial window.
+const INITIAL_SEGMENTS: u64 = 10;
 
 /// What a connection may use of its endpoint.
 #[derive(Debug)]
@@ -91,6 +102,9 @@ pub(crate) struct Connection {
     recovery: Recovery,
     congestion: Congestion,
     usage: WindowUsage,
+    pacer: Pacer,
+    /// Of which the congestion control's randomness is made.
+    seed: u64,
     timers: Timers,
     user: UserSide,
     owed: Owed,
@@ -133,10 +147,10 @@ impl Connection {
         context: &mut Context<'_>,
         tuple: FourTuple,
         iss: SeqNumber,
-        timestamp_offset: u32,
+        (timestamp_offset, seed): (u32, u64),
         options: SocketOptions,
     ) -> Connection {
-        let mut connection = Connection::new(now, context, tuple, iss, options, false);
+        let mut connection = Connection::new(now, context, tuple, (iss, seed), options, false);
         connection.syn_sent = Some(Box::new(SynSent::new(now, timestamp_offset)));
         connection.owed.syn = true;
         connection
@@ -148,12 +162,12 @@ impl Connection {
         context: &mut Context<'_>,
         tuple: FourTuple,
         listener: ListenerId,
-        handshake: &Handshake,
+        (handshake, seed): (&Handshake, u64),
         options: SocketOptions,
     ) -> Connection {
         let timestamps = handshake.agreed.timestamp.is_some();
-        let mut connection =
-            Connection::new(now, context, tuple, handshake.iss, options, timestamps);
+        let numbers = (handshake.iss, seed);
+        let mut connection = Connection::new(now, context, tuple, numbers, options, timestamps);
         connection.user.listener = Some(listener);
         // Its SYN arrived before there was a connection to count it.
         connection.traffic.segs_in = 1;
@@ -166,7 +180,7 @@ impl Connection {
         now: Instant,
         context: &mut Context<'_>,
         tuple: FourTuple,
-        iss: SeqNumber,
+        (iss, seed): (SeqNumber, u64),
         options: SocketOptions,
         timestamps: bool,
     ) -> Connection {
@@ -196,17 +210,10 @@ impl Connection {
             sack: false,
             ecn: Ecn::default(),
             recovery: Recovery::new(iss, config),
-            congestion: Congestion::new(
-                options.congestion_control(config),
-                config,
-                &Start {
-                    window,
-                    slow_start_threshold: u64::MAX,
-                    mss: send_mss.effective(),
-                    alternative_backoff: config.abe,
-                },
-            ),
+            congestion: Congestion::undecided(now, window, send_mss.effective()),
             usage: WindowUsage::new(iss),
+            pacer: Pacer::default(),
+            seed,
             timers: Timers::new(),
             user: UserSide::new(options),
             owed: Owed::default(),
@@ -233,6 +240,9 @@ impl Connection {
         );
         let scale = WindowScale::new(agreed.window_scale.unwrap_or(0));
         self.send.on_handshake(scale, handshake.window, handshake.window_seq, mss);
+        if let Some(offer) = &handshake.promised {
+            self.recv.on_promise(offer.shift, offer.window);
+        }
         self.recv.on_handshake(handshake.irs, agreed.window_scale.is_some());
         self.recovery.on_handshake(agreed.sack);
         self.sack = agreed.sack;
@@ -246,14 +256,7 @@ impl Connection {
         // Implements: RFC6928 s2b, RFC6928 s2c
         let segments = if handshake.retransmissions > 1 { 1 } else { config.initial_window };
         self.initial_window = initial_window(segments, mss.effective());
-        let control = self.user.options.congestion_control(config);
-        let start = Start {
-            window: self.initial_window,
-            slow_start_threshold: u64::MAX,
-            mss: mss.effective(),
-            alternative_backoff: config.abe,
-        };
-        self.congestion = Congestion::new(control, config, &start);
+        self.choose_congestion_control(now, config, self.initial_window, u64::MAX);
         self.ecn = Ecn::new(handshake.ecn, self.congestion.controller().wants_every_mark());
         self.grow_send_buffer(config);
         self.timers.stop(TimerKind::Retransmission);
@@ -353,13 +356,19 @@ impl Connection {
         }
     }
 
-    /// A send buffer of twice the congestion window keeps the pipe full while ACKs come back.
+    /// A send buffer of twice the congestion window, or what the controller asks for, keeps the pipe
+    /// full while ACKs come back. As on Linux, each segment is counted with what lies around it.
     fn grow_send_buffer(&mut self, config: &Config) {
         let sizes = config.tcp_wmem;
         let capacity = match self.user.options.send_buffer {
-            Some(size) => size.saturating_mul(2).clamp(sizes.min, sizes.max),
+            Some(size) => size.saturating_mul(2).clamp(LEAST_SEND_BUFFER, sizes.max),
             None => {
-                let wanted = self.window().saturating_mul(2);
+                let size = u64::from(self.send.segment_size()).max(1);
+                let controller = self.congestion.controller();
+                let segments = controller.window().div_ceil(size).max(INITIAL_SEGMENTS);
+                let each = (size + SEGMENT_OVERHEAD).next_power_of_two() + SEGMENT_RECORD;
+                let windows = controller.windows_to_buffer();
+                let wanted = segments.saturating_mul(windows.saturating_mul(each));
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
             }

@@ -38,7 +38,8 @@ pub struct SocketOptions {
     /// TCP_NOTSENT_LOWAT, in bytes: not writable while so much waits to be sent;
     /// `tcp_notsent_lowat` if `None`.
     pub notsent_lowat: Option<u32>,
-    /// TCP_SYNCNT: how often a SYN is sent again; `tcp_syn_retries` if `None`.
+    /// TCP_SYNCNT: how often a SYN is sent again, or a SYN-ACK of a listener; `tcp_syn_retries` or
+    /// `tcp_synack_retries` if `None`.
     pub syn_retries: Option<u32>,
     /// TCP_MAXSEG, in bytes: an upper bound for the MSS that is announced, and for the segments that
     /// are sent.
@@ -62,6 +63,9 @@ pub struct SocketOptions {
     pub tos: u8,
     /// IP_TTL or IPV6_UNICAST_HOPS; the stack's default if `None`.
     pub ttl: Option<u8>,
+    /// SO_MAX_PACING_RATE, in bytes of payload per second: segments leave spread over the time, and
+    /// not faster than this, whatever the congestion control. `None` is no such limit.
+    pub max_pacing_rate: Option<u64>,
     /// TCP_CONGESTION; `tcp_congestion_control` if `None`.
     pub congestion: Option<CongestionControl>,
 }
@@ -89,6 +93,7 @@ impl Default for SocketOptions {
             send_buffer: None,
             tos: 0,
             ttl: None,
+            max_pacing_rate: None,
             congestion: None,
         }
     }

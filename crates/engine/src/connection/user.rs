@@ -51,6 +51,8 @@ pub(crate) struct UserSide {
     told_connected: bool,
     /// A write found no room: tell when there is.
     pub(super) wants_room: bool,
+    /// A write got less than it asked for, and there has been no room since.
+    pub(super) was_refused: bool,
     /// A write found no memory: tell when the stack has some.
     pub(super) wants_memory: bool,
     news: Readiness,
@@ -69,9 +71,15 @@ impl UserSide {
             write_shut: false,
             told_connected: false,
             wants_room: false,
+            was_refused: false,
             wants_memory: false,
             news: Readiness::EMPTY,
         }
+    }
+
+    /// The application reads no more.
+    pub(super) fn is_read_shut(&self) -> bool {
+        self.read_shut
     }
 
     /// Something became ready.
@@ -153,7 +161,9 @@ impl Connection {
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
-        if self.state.may_send() && self.is_room_worth_a_wake(config) {
+        // Whoever was refused memory would only be refused again.
+        let may_write = self.is_room_worth_a_wake(config) && !self.user.wants_memory;
+        if self.state.may_send() && may_write {
             readiness |= Readiness::WRITABLE;
         }
         readiness

@@ -8,6 +8,7 @@ use super::{Connection, Context};
 use crate::config::Config;
 use crate::error::SocketError;
 use crate::event::Readiness;
+use crate::send::Allowed;
 use crate::send::buffer::SMALL_WRITE;
 use crate::send::marks::SendFlags;
 
@@ -19,15 +20,10 @@ impl Connection {
         wanted: usize,
     ) -> Result<usize, SocketError> {
         self.check_writable()?;
-        // A large write does not begin with a few bytes: each grant becomes a chunk, and a segment
-        // carries only so many.
-        let room = self.send.buffer().room();
-        let below_limit = self.room_below_unsent_limit(config);
-        if room < wanted.min(self.least_room()) || wanted > 0 && below_limit == 0 {
-            self.user.wants_room = true;
+        let granted = self.grant(config, wanted);
+        if granted == 0 && wanted > 0 {
             return Err(SocketError::WouldBlock);
         }
-        let granted = self.send.buffer_mut().reserve(wanted.min(below_limit));
         self.note_room(config);
         Ok(granted)
     }
@@ -44,8 +40,9 @@ impl Connection {
         self.check_writable()?;
         debug_assert!(data.len() <= reserved);
         let len = data.len();
+        self.check_app_limited();
         self.send.buffer_mut().append(data);
-        self.on_written(len, flags);
+        self.on_written(context.config, len, flags);
         if len < reserved {
             self.check_room(context.config);
         }
@@ -60,18 +57,17 @@ impl Connection {
         flags: SendFlags,
     ) -> Result<usize, SocketError> {
         self.check_writable()?;
-        let wanted = data.len().min(SMALL_WRITE).min(self.room_below_unsent_limit(config));
-        let granted = self.send.buffer_mut().reserve(wanted);
+        let granted = self.grant(config, data.len().min(SMALL_WRITE));
         if granted == 0 && !data.is_empty() {
-            self.user.wants_room = true;
             return Err(SocketError::WouldBlock);
         }
         self.send.buffer_mut().release(granted);
+        self.check_app_limited();
         self.send.buffer_mut().append_small(&data[..granted]);
         // What did not fit will follow: the mark of the write's end is not here.
         let flags =
             SendFlags { end_of_record: flags.end_of_record && granted == data.len(), ..flags };
-        self.on_written(granted, flags);
+        self.on_written(config, granted, flags);
         self.note_room(config);
         Ok(granted)
     }
@@ -95,34 +91,42 @@ impl Connection {
         }
     }
 
-    fn on_written(&mut self, len: usize, flags: SendFlags) {
-        let room = self.window().saturating_sub(self.recovery.pipe());
-        self.send.on_written(len, flags, room);
+    /// Charges what a write may have of `wanted`; who gets less is told when there is room.
+    fn grant(&mut self, config: &Config, wanted: usize) -> usize {
+        let limit = self.user.options.unsent_limit(config);
+        let allowed = self.allowed(config);
+        let granted = self.send.reserve(wanted, limit, allowed);
+        self.user.was_refused = granted < wanted;
+        self.user.wants_room |= granted < wanted;
+        granted
     }
 
-    /// The room with which the connection counts as writable: what a write is never refused.
+    fn allowed(&self, config: &Config) -> Allowed {
+        Allowed {
+            room: self.window().saturating_sub(self.recovery.pipe()),
+            burst: self.largest_burst(config),
+        }
+    }
+
+    fn on_written(&mut self, config: &Config, len: usize, flags: SendFlags) {
+        let allowed = self.allowed(config);
+        self.send.on_written(len, flags, allowed);
+    }
+
+    /// The room with which the connection counts as writable.
     fn least_room(&self) -> usize {
         self.send.buffer().capacity().clamp(1, SMALL_WRITE)
-    }
-
-    /// TCP_NOTSENT_LOWAT: what may be written until so much waits to be sent, in whole segments.
-    fn room_below_unsent_limit(&self, config: &Config) -> usize {
-        let limit = u64::from(self.user.options.unsent_limit(config));
-        let segment = u64::from(self.send.segment_size()).max(1);
-        let room = limit.saturating_sub(self.send.unsent());
-        usize::try_from(room.div_ceil(segment).saturating_mul(segment)).unwrap_or(usize::MAX)
     }
 
     /// Whether a writer is told of the room there is: also half of TCP_NOTSENT_LOWAT must be free, or
     /// it would be woken for crumbs.
     pub(super) fn is_room_worth_a_wake(&self, config: &Config) -> bool {
         let limit = u64::from(self.user.options.unsent_limit(config));
-        self.send.buffer().room() >= self.least_room()
-            && self.send.unsent().saturating_mul(2) < limit
+        self.send.room() >= self.least_room() && self.send.unsent().saturating_mul(2) < limit
     }
 
-    /// After a grant: who waits for readiness without having been turned away is told as well.
-    fn note_room(&mut self, config: &Config) {
+    /// After a grant, or a change of options: who waits for readiness without having been turned away is told as well.
+    pub(super) fn note_room(&mut self, config: &Config) {
         self.user.wants_room |= !self.is_room_worth_a_wake(config);
     }
 
@@ -142,9 +146,10 @@ impl Connection {
         if !self.user.wants_room {
             return;
         }
-        let buffer = self.send.buffer();
-        if buffer.room() >= buffer.capacity() / 3 && self.is_room_worth_a_wake(config) {
+        let capacity = self.send.buffer().capacity();
+        if self.send.room() >= capacity / 3 && self.is_room_worth_a_wake(config) {
             self.user.wants_room = false;
+            self.user.was_refused = false;
             self.user.raise(Readiness::WRITABLE);
         }
     }

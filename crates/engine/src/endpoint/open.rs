@@ -158,6 +158,7 @@ impl Endpoint {
             None => self.secrets.initial_sequence_number(now, &tuple),
         };
         let offset = self.secrets.timestamp_offset(&tuple);
+        let seed = self.secrets.controller_seed(&tuple, iss);
         self.counters.active_opens += 1;
         let mut context = Context {
             config: &self.config,
@@ -168,7 +169,7 @@ impl Endpoint {
             supply: Supply::Plenty,
         };
         let connection =
-            Connection::connect(now, &mut context, tuple, iss, offset, request.options);
+            Connection::connect(now, &mut context, tuple, iss, (offset, seed), request.options);
         Ok(self.add_connection(connection))
     }
 

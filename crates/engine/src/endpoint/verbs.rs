@@ -55,6 +55,26 @@ impl Endpoint {
             .is_ok_and(|listener| listener.ready.iter().any(|waiting| self.slot(*waiting).is_ok()))
     }
 
+    /// Lets more or fewer connections wait, as a second `listen(2)`. Those that wait stay.
+    pub fn set_backlog(&mut self, id: ListenerId, backlog: u32) -> Result<(), SocketError> {
+        self.listener(id)?;
+        let most = self.config.somaxconn;
+        self.listeners[id.index as usize].backlog = (backlog as usize).min(most);
+        Ok(())
+    }
+
+    /// Changes the options that connections of a listener begin with. Those that exist keep theirs,
+    /// half-open ones what they have promised.
+    pub fn set_listener_options(
+        &mut self,
+        id: ListenerId,
+        options: SocketOptions,
+    ) -> Result<(), SocketError> {
+        self.listener(id)?;
+        self.listeners[id.index as usize].options = options;
+        Ok(())
+    }
+
     /// Stops listening. Connections that nobody accepted, of which there are no more than `somaxconn`
     /// and one, are reset; half-open ones are forgotten when their timer or their peer comes.
     pub fn close_listener(&mut self, now: Instant, id: ListenerId) {
@@ -256,7 +276,7 @@ impl Endpoint {
 
     /// The numbers of a connection.
     pub fn info(&self, id: ConnectionId) -> Option<TcpInfo> {
-        Some(self.slot(id).ok()?.connection.info())
+        Some(self.slot(id).ok()?.connection.info(&self.config))
     }
 
     /// The local address and port of a connection.

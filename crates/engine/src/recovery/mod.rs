@@ -41,7 +41,7 @@ use self::tlp::Tlp;
 use self::undo::Undo;
 use crate::config::Config;
 use crate::congestion::rate_sample::DeliveryRate;
-use crate::congestion::{RateSample, RecoveryPhase};
+use crate::congestion::{LostRange, RateSample, RecoveryPhase};
 use crate::counters::Counters;
 use crate::instant::Instant;
 use crate::timestamps::Echo;
@@ -205,6 +205,11 @@ impl Recovery {
     /// How fast the path delivers.
     pub(crate) fn rate(&self) -> &DeliveryRate {
         self.board.rate()
+    }
+
+    /// The ranges that were taken for lost since the last call.
+    pub(crate) fn take_losses(&mut self) -> Vec<LostRange> {
+        self.board.rate_mut().take_losses()
     }
 
     /// The sample of the acknowledgment that was just taken.

@@ -61,7 +61,7 @@ impl SendBuffer {
         (self.end - self.start) as usize
     }
 
-    /// Bytes that may still be written.
+    /// Bytes below the capacity, beyond which a write begins nothing.
     pub(crate) fn room(&self) -> usize {
         self.capacity.saturating_sub(self.len()).saturating_sub(self.reserved)
     }
@@ -79,11 +79,9 @@ impl SendBuffer {
         self.capacity = capacity;
     }
 
-    /// Charges up to `wanted` bytes of the room before they are there.
-    pub(crate) fn reserve(&mut self, wanted: usize) -> usize {
-        let granted = wanted.min(self.room());
-        self.reserved += granted;
-        granted
+    /// Charges bytes before they are there.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.reserved += bytes;
     }
 
     /// Gives back what was charged.
@@ -192,12 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_reserved_is_not_given_twice() {
+    fn what_is_reserved_is_charged_until_it_is_released() {
         let mut buffer = SendBuffer::new(10);
-        assert_eq!(buffer.reserve(7), 7);
-        assert_eq!(buffer.reserve(7), 3);
-        assert_eq!(buffer.reserve(7), 0);
-        buffer.release(3);
+        buffer.reserve(7);
+        assert_eq!((buffer.room(), buffer.charge()), (3, 7));
+        // The last batch may go beyond the capacity.
+        buffer.reserve(7);
+        assert_eq!((buffer.room(), buffer.charge()), (0, 14));
+        buffer.release(7);
         assert_eq!(buffer.room(), 3);
     }
 

@@ -10,6 +10,8 @@ use std::collections::VecDeque;
 
 /// Linux's largest batch, in bytes: 64 KiB less the headers' room.
 const LARGEST_BATCH: u64 = 65_215;
+/// What Linux counts for a batch beside its bytes.
+const BATCH_OVERHEAD: u64 = 1280;
 /// Marks that are kept. Beyond, the oldest go: PSH is then missing on a retransmission.
 const MAX_MARKS: usize = 1024;
 
@@ -36,6 +38,34 @@ pub(crate) struct Standing {
     pub(crate) sent_to: u64,
     /// The offset up to which the windows let segments go now.
     pub(crate) may_go_to: u64,
+    /// What leaves at once of a batch that is full, in bytes.
+    pub(crate) burst: u64,
+}
+
+impl Standing {
+    /// Up to where things have left when the batch from `batch` to `full` is full: a burst of it, or
+    /// all that the windows let go if a mark was set.
+    fn leaves(&self, sent: u64, batch: u64, full: u64, marked: bool) -> u64 {
+        let goes = match marked {
+            true => full,
+            false if sent >= batch => full.min(sent.saturating_add(self.burst)),
+            false => sent,
+        };
+        goes.min(self.may_go_to).max(sent)
+    }
+}
+
+/// What the send buffer holds, and what it may hold, when a write comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// The offset at which the write would begin.
+    pub(crate) start: u64,
+    /// Bytes that are kept or promised, without what lies around them.
+    pub(crate) held: u64,
+    /// SO_SNDBUF.
+    pub(crate) capacity: u64,
+    /// TCP_NOTSENT_LOWAT.
+    pub(crate) unsent_limit: u64,
 }
 
 /// The marks of one send buffer, by stream offset.
@@ -45,6 +75,10 @@ pub(crate) struct Marks {
     records: VecDeque<u64>,
     /// Where the batch begins that the next write continues.
     batch: u64,
+    /// Where the batches begin that are not acknowledged in whole.
+    batches: VecDeque<u64>,
+    /// Where the last write ended.
+    end: u64,
     /// Where the last mark was set.
     pushed: u64,
 }
@@ -66,20 +100,33 @@ impl Marks {
                 self.pushes.pop_back();
             }
         } else {
-            self.batch = start;
+            self.begin_batch(start);
         }
+        let mut sent = standing.sent_to;
+        let mut carried = false;
         while self.batch + goal < end {
             let full = self.batch + goal;
-            if full > self.pushed + half {
-                self.push_at(full);
+            let marked = full > self.pushed + half;
+            if marked {
+                self.pushed = full;
             }
-            // What the windows let go leaves at once; the rest is continued if it is less than full.
-            self.batch = match standing.may_go_to {
-                all if all >= full => full,
-                some if some > self.batch => some,
-                _ => full,
-            };
+            // What stays of a batch that has left in part is filled up again, and keeps its mark at
+            // its end.
+            sent = standing.leaves(sent, self.batch, full, marked);
+            carried |= marked;
+            if sent > self.batch && sent < full {
+                self.begin_batch(sent);
+            } else {
+                if core::mem::take(&mut carried) {
+                    keep(&mut self.pushes, full);
+                }
+                self.begin_batch(full);
+            }
         }
+        if carried {
+            keep(&mut self.pushes, end);
+        }
+        self.end = end;
         if !flags.more || end > self.pushed + half {
             self.push_at(end);
         }
@@ -87,6 +134,53 @@ impl Marks {
             keep(&mut self.records, end);
             self.batch = end;
         }
+    }
+
+    fn begin_batch(&mut self, at: u64) {
+        self.batch = at;
+        keep(&mut self.batches, at);
+    }
+
+    /// What batches take beside their bytes.
+    pub(crate) fn overhead(&self) -> u64 {
+        self.batches.len() as u64 * BATCH_OVERHEAD
+    }
+
+    /// How many of `wanted` bytes a write may leave in the buffer: as on Linux, a batch that is begun
+    /// is always filled, and another is begun while the buffer is not full and what waits to be sent
+    /// is below its limit. A batch that is full leaves as far as the windows let it.
+    pub(crate) fn grant(&self, wanted: u64, load: Load, standing: Standing) -> u64 {
+        let goal = batch_size(standing);
+        let end = load.start.saturating_add(wanted);
+        let (mut at, mut sent) = (load.start, standing.sent_to);
+        let mut batch = self.batch.max(sent.min(at));
+        let mut held = load.held.saturating_add(self.overhead());
+        let (half, mut pushed) = (standing.max_window / 2, self.pushed);
+        // Every batch that is begun takes of the capacity, so that the loop ends.
+        while at < end {
+            if batch == at || at - batch >= goal {
+                if held >= load.capacity || at.saturating_sub(sent) >= load.unsent_limit {
+                    break;
+                }
+                held += BATCH_OVERHEAD;
+                batch = at;
+            }
+            let step = (goal - (at - batch)).min(end - at);
+            at += step;
+            held = held.saturating_add(step);
+            if at - batch == goal {
+                let marked = at > pushed + half;
+                if marked {
+                    pushed = at;
+                }
+                sent = standing.leaves(sent, batch, at, marked);
+                if sent > batch && sent < at {
+                    batch = sent;
+                    held += BATCH_OVERHEAD;
+                }
+            }
+        }
+        at - load.start
     }
 
     /// Whether a segment with the bytes from `start` to `end` carries PSH.
@@ -103,6 +197,14 @@ impl Marks {
 
     /// Everything below `offset` is acknowledged.
     pub(crate) fn forget_below(&mut self, offset: u64) {
+        while self.batches.get(1).map_or(self.end, |next| *next) <= offset {
+            if self.batches.pop_front().is_none() {
+                break;
+            }
+        }
+        if self.batches.is_empty() {
+            self.batches = VecDeque::new();
+        }
         for marks in [&mut self.pushes, &mut self.records] {
             let gone = marks.partition_point(|mark| *mark <= offset);
             marks.drain(..gone);
@@ -145,7 +247,7 @@ mod tests {
     const MORE: SendFlags = SendFlags { more: true, end_of_record: false, urgent: false };
 
     fn standing(sent_to: u64, may_go_to: u64) -> Standing {
-        Standing { segment: 1000, max_window: 32_792, sent_to, may_go_to }
+        Standing { segment: 1000, max_window: 32_792, sent_to, may_go_to, burst: u64::MAX }
     }
 
     fn written(marks: &mut Marks, writes: &[(u64, SendFlags)], standing: Standing) -> Vec<u64> {
@@ -182,6 +284,49 @@ mod tests {
         assert_eq!(written(&mut Marks::default(), &[(50_000, plain)], all), [32_000, 50_000]);
         assert_eq!(written(&mut Marks::default(), &[(50_000, MORE)], all), [32_000, 50_000]);
         assert_eq!(written(&mut Marks::default(), &[(40_000, MORE)], all), [32_000]);
+    }
+
+    #[test]
+    fn a_write_gets_what_fills_its_batches_and_begins_none_beyond_the_limits() {
+        let load = |capacity, unsent_limit| Load { start: 0, held: 0, capacity, unsent_limit };
+        let wide = u64::MAX;
+        // Batches of 16 segments. Ten segments leave, in bursts of five, and what is left of their
+        // batch is filled up again.
+        let first = Standing { burst: 5000, ..standing(0, 10_000) };
+        let marks = Marks::default();
+        for (capacity, limit, wanted, granted) in [
+            (50_000, wide, 59_000, 58_000),
+            (50_000, wide, 20_000, 20_000),
+            (50_000, 32_000, 59_000, 42_000),
+            (50_000, 4000, 59_000, 26_000),
+            (1, wide, 59_000, 26_000),
+            (0, wide, 59_000, 0),
+            (50_000, 0, 59_000, 0),
+        ] {
+            assert_eq!(
+                marks.grant(wanted, load(capacity, limit), first),
+                granted,
+                "{capacity} {limit}"
+            );
+        }
+        // Nothing leaves: a batch is filled once.
+        assert_eq!(marks.grant(59_000, load(1, wide), standing(0, 0)), 16_000);
+        // A window of two segments: batches of one.
+        let small = Standing { segment: 988, max_window: 2000, ..standing(0, 1976) };
+        assert_eq!(marks.grant(10_000, load(4608, wide), small), 3 * 988);
+    }
+
+    #[test]
+    fn batches_are_counted_until_they_are_acknowledged_in_whole() {
+        let mut marks = Marks::default();
+        marks.on_write(0, 58_000, SendFlags::default(), standing(0, 10_000));
+        assert_eq!(marks.overhead(), 4 * BATCH_OVERHEAD);
+        marks.forget_below(9999);
+        assert_eq!(marks.overhead(), 4 * BATCH_OVERHEAD);
+        marks.forget_below(26_000);
+        assert_eq!(marks.overhead(), 2 * BATCH_OVERHEAD);
+        marks.forget_below(58_000);
+        assert_eq!((marks.overhead(), marks.batches.capacity()), (0, 0));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use towpath_wire::tcp::WindowScale;
 
 use self::buffer::SendBuffer;
 use self::hold::Hold;
-use self::marks::{Marks, SendFlags, Standing};
+use self::marks::{Load, Marks, SendFlags, Standing};
 use self::mss::SendMss;
 pub(crate) use self::plan::{Blocked, Plan};
 use crate::chunks::Chunks;
@@ -67,6 +67,15 @@ pub(crate) enum WindowUpdate {
     Unchanged,
     /// The window.
     Changed,
+}
+
+/// What congestion control lets go when a write comes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowed {
+    /// What the congestion window leaves, in bytes.
+    pub(crate) room: u64,
+    /// Segments that leave as one burst, at most.
+    pub(crate) burst: u32,
 }
 
 /// The sending side.
@@ -190,18 +199,9 @@ impl SendSpace {
         self.hold.on_progress();
     }
 
-    /// `len` bytes were appended to the buffer. `congestion_room` is what the congestion window
-    /// leaves.
-    pub(crate) fn on_written(&mut self, len: usize, flags: SendFlags, congestion_room: u64) {
-        let segment = u64::from(self.segment_size());
-        let room = congestion_room.min(u64::from(self.window_room()));
-        let sent_to = self.offset_of_next();
-        let standing = Standing {
-            segment,
-            max_window: u64::from(self.max_wnd),
-            sent_to,
-            may_go_to: sent_to + room / segment.max(1) * segment,
-        };
+    /// `len` bytes were appended to the buffer.
+    pub(crate) fn on_written(&mut self, len: usize, flags: SendFlags, allowed: Allowed) {
+        let standing = self.standing(allowed);
         let end = self.buffer.end();
         self.marks.on_write(end - len as u64, len as u64, flags, standing);
         self.hold.on_write(flags.more);
@@ -209,6 +209,41 @@ impl SendSpace {
             // Implements: 9293 MUST-62, 9293 MUST-30, 9293 MUST-31
             self.urgent = Some(self.nxt + self.unsent() as u32);
         }
+    }
+
+    fn standing(&self, allowed: Allowed) -> Standing {
+        let segment = u64::from(self.segment_size());
+        let room = allowed.room.min(u64::from(self.window_room()));
+        let sent_to = self.offset_of_next();
+        Standing {
+            segment,
+            max_window: u64::from(self.max_wnd),
+            sent_to,
+            may_go_to: sent_to + room / segment.max(1) * segment,
+            burst: u64::from(allowed.burst) * segment,
+        }
+    }
+
+    /// Charges up to `wanted` bytes for a write, as many as the buffer and the limit of what waits to
+    /// be sent allow.
+    pub(crate) fn reserve(&mut self, wanted: usize, unsent_limit: u32, allowed: Allowed) -> usize {
+        let held = self.buffer.charge() as u64;
+        let load = Load {
+            start: self.buffer.start() + held,
+            held,
+            capacity: self.buffer.capacity() as u64,
+            unsent_limit: u64::from(unsent_limit),
+        };
+        let granted = self.marks.grant(wanted as u64, load, self.standing(allowed));
+        let granted = usize::try_from(granted).unwrap_or(usize::MAX);
+        self.buffer.reserve(granted);
+        granted
+    }
+
+    /// What may still be held, with what lies around the bytes counted, as SO_SNDBUF counts it.
+    pub(crate) fn room(&self) -> usize {
+        let overhead = usize::try_from(self.marks.overhead()).unwrap_or(usize::MAX);
+        self.buffer.room().saturating_sub(overhead)
     }
 
     /// The URG flag's pointer for a segment at `seq`, if it has to point at urgent data.
@@ -448,7 +483,8 @@ mod tests {
 
     fn write(send: &mut SendSpace, len: usize) {
         send.buffer_mut().append(Bytes::from(vec![7; len]));
-        send.on_written(len, SendFlags::default(), u64::MAX);
+        let allowed = Allowed { room: u64::MAX, burst: u32::MAX };
+        send.on_written(len, SendFlags::default(), allowed);
     }
 
     fn send_next(send: &mut SendSpace) -> Result<(u32, bool, bool), Blocked> {
@@ -535,6 +571,37 @@ mod tests {
         assert_eq!(send.plan_again(una + 1000, 1000), None);
         assert_eq!(send.update_window(SeqNumber(3), una, 0x8000), WindowUpdate::Changed);
         assert_eq!(send.wnd(), 0x8000);
+    }
+
+    #[test]
+    fn what_ends_on_the_edge_of_a_shrunk_window_is_sent_again_and_a_byte_more_is_not() {
+        for (window, again) in [(2000, true), (1999, false)] {
+            let mut send = space(3000);
+            write(&mut send, 3000);
+            while send_next(&mut send).is_ok() {}
+            let una = send.una();
+            send.update_window(SeqNumber(2), una, window);
+            assert_eq!(send.plan_again(una + 1000, 1000).is_some(), again, "{window}");
+        }
+    }
+
+    #[test]
+    fn delivered_is_what_was_written_and_the_fin_once_all_of_it_is_acknowledged() {
+        let mut send = space(3000);
+        assert!(send.is_delivered(), "nothing was written");
+        write(&mut send, 1000);
+        assert!(!send.is_delivered(), "unsent");
+        send_next(&mut send).unwrap();
+        assert!(!send.is_delivered(), "outstanding");
+        let garbage = &mut Garbage::default();
+        send.acknowledge(send.nxt(), garbage);
+        assert!(send.is_delivered());
+        send.queue_fin();
+        assert!(!send.is_delivered(), "the FIN is to be sent");
+        send_next(&mut send).unwrap();
+        assert!(!send.is_delivered(), "the FIN is outstanding");
+        send.acknowledge(send.nxt(), garbage);
+        assert!(send.is_delivered());
     }
 
     // Shows: RFC9293 s3.10.7.4n

@@ -60,14 +60,14 @@ impl SendSpace {
         let whole = self.marks.record_end(from).map_or(unsent, |end| unsent.min(end - from));
         let len = u32::try_from(whole).unwrap_or(u32::MAX).min(size);
         let window_room = self.window_room();
+        if u64::from(len) > congestion_room {
+            return Err(Blocked::Congestion);
+        }
         if len > window_room || (len == 0 && window_room == 0) {
             return Err(Blocked::Window);
         }
         let last = u64::from(len) == unsent;
         let fin = fin_pending && last && len < window_room;
-        if u64::from(len) > congestion_room {
-            return Err(Blocked::Congestion);
-        }
         let end = from + u64::from(len);
         let waits = last && len < size && !fin_pending && self.urgent.is_none();
         if waits && self.hold.holds(end, self.is_small_outstanding()) {

@@ -2,9 +2,10 @@
 //!
 //! Every option that a script may have at its head may stand here too, and wins. Ends with 0 if no
 //! script failed (unsupported ones are printed and do not fail), 1 if one did, 2 if the command line
-//! is wrong.
+//! is wrong or names no script.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match read(std::env::args().skip(1)) {
+    let arguments = match read(std::env::args_os().skip(1)) {
         Ok(Some(arguments)) => arguments,
         Ok(None) => {
             print!("{USAGE}");
@@ -50,14 +51,20 @@ fn main() -> ExitCode {
         }
         Err(why) => return refuse(&why),
     };
+    if let Some(missing) = arguments.paths.iter().find(|path| !path.is_file() && !path.is_dir()) {
+        return refuse(&format!("{} is no file and no folder", missing.display()));
+    }
     let scripts = match scripts_in(&arguments.paths) {
-        Ok(scripts) if scripts.is_empty() => return refuse("there is no script"),
+        Ok(scripts) if scripts.is_empty() => {
+            // Who reads JSON gets an array in any case.
+            if arguments.json {
+                println!("{}", Report::default().json());
+            }
+            return refuse("there is no script");
+        }
         Ok(scripts) => scripts,
         Err(why) => return refuse(&why.to_string()),
     };
-    if let Some(missing) = scripts.iter().find(|script| !script.is_file()) {
-        return refuse(&format!("{} is no file", missing.display()));
-    }
     // A panic is told as its script's failure.
     std::panic::set_hook(Box::new(|_| {}));
     let mut report = Report::default();
@@ -83,15 +90,24 @@ fn refuse(why: &str) -> ExitCode {
 }
 
 /// Reads the command line; `None` asks for help.
-fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, String> {
+fn read(mut words: impl Iterator<Item = OsString>) -> Result<Option<Arguments>, String> {
     let mut arguments =
         Arguments { paths: Vec::new(), options: Options::default(), json: false, verbose: false };
     // Options are judged once here, so that a wrong one is not every script's failure.
     let mut judged = Settings::default();
+    let text = |word: OsString| {
+        word.into_string().map_err(|word| format!("{} is no text", word.display()))
+    };
     while let Some(word) = words.next() {
+        // A path may be any bytes; an option is text.
+        if !word.as_encoded_bytes().starts_with(b"-") {
+            arguments.paths.push(word.into());
+            continue;
+        }
+        let word = text(word)?;
         if let Some(definition) = word.strip_prefix("-D") {
             let definition = match definition {
-                "" => words.next().ok_or("-D wants NAME=VALUE")?,
+                "" => text(words.next().ok_or("-D wants NAME=VALUE")?)?,
                 attached => attached.to_owned(),
             };
             define(&mut arguments.options, &definition)?;
@@ -101,8 +117,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Arguments>, St
             match word.as_str() {
                 "-h" => return Ok(None),
                 "-v" => arguments.verbose = true,
-                _ if word.starts_with('-') => return Err(format!("unknown option {word}")),
-                _ => arguments.paths.push(word.into()),
+                _ => return Err(format!("unknown option {word}")),
             }
             continue;
         };

@@ -166,7 +166,8 @@ const RESERVED: &[&str] = &[
 
 /// Cuts a script into tokens, the last of which is [`Kind::End`].
 pub(super) fn lex(text: &str, definitions: &Definitions) -> Result<Vec<Token>, ParseError> {
-    let mut lexer = Lexer { rest: text, line: 1, joined: false, definitions, tokens: Vec::new() };
+    let (own, tokens) = (Definitions::new(), Vec::new());
+    let mut lexer = Lexer { rest: text, line: 1, joined: false, definitions, own, tokens };
     while lexer.skip_blanks()? {
         lexer.token()?;
     }
@@ -182,7 +183,9 @@ struct Lexer<'a> {
     line: u32,
     /// Nothing was skipped since the last token.
     joined: bool,
+    /// Those of the command line, which win over those at the script's head.
     definitions: &'a Definitions,
+    own: Definitions,
     tokens: Vec<Token>,
 }
 
@@ -263,16 +266,25 @@ impl<'a> Lexer<'a> {
         let value = word.split("//").next().unwrap_or_default();
         let value = value.split("/*").next().unwrap_or_default();
         let length = value.len();
-        let defined = self.definitions.0.get(value).map(|value| value.trim_matches('"').to_owned());
+        let defined = self.meaning(value).map(|value| value.trim_matches('"').to_owned());
+        let is_define = self.tokens.last().is_some_and(|option| option.text == "define");
         self.advance(length);
         self.push(Kind::OptionValue, defined.unwrap_or_else(|| value.to_owned()), line);
+        if let (true, Some((name, meaning))) = (is_define, value.split_once('=')) {
+            self.own.define(name, meaning);
+        }
         Ok(())
+    }
+
+    /// What a word stands for, if it was defined.
+    fn meaning(&self, word: &str) -> Option<&str> {
+        self.definitions.0.get(word).or_else(|| self.own.0.get(word)).map(String::as_str)
     }
 
     /// What the word at the front stands for, if it is a symbol.
     fn definition(&self, kind: Kind, length: usize) -> Option<(Kind, String)> {
         let word = self.rest.get(..length).filter(|_| kind == Kind::Word)?;
-        let value = self.definitions.0.get(word).filter(|_| !RESERVED.contains(&word))?;
+        let value = self.meaning(word).filter(|_| !RESERVED.contains(&word))?;
         let quoted = |quote| value.strip_prefix(quote).map(|v| v.strip_suffix(quote).unwrap_or(v));
         Some(if let Some(inner) = quoted('"') {
             (Kind::String, inner.to_owned())
@@ -283,7 +295,7 @@ impl<'a> Lexer<'a> {
                 Some((kind @ (Kind::Integer | Kind::Hex), all)) if all == value.len() => kind,
                 _ => Kind::Word,
             };
-            (kind, value.clone())
+            (kind, value.to_owned())
         })
     }
 

@@ -69,8 +69,11 @@ fn below(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs one file.
+/// Runs one file. What is no regular file is not opened: a pipe would never end.
 pub fn run_file(path: &Path, options: &Options) -> Played {
+    if !path.is_file() {
+        return failed(0, "cannot be read: it is no file".to_owned());
+    }
     match fs::read(path) {
         Ok(bytes) => run_text(&String::from_utf8_lossy(&bytes), options),
         Err(why) => failed(0, format!("cannot be read: {why}")),

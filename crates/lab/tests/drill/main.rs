@@ -1,6 +1,9 @@
 //! The script runner is judged by scripts that have to fail, each with its reason, by scripts that
 //! ask for what is not there, and by the settings that make it stricter or more lenient.
 
+mod error_queue;
+mod files;
+mod hostile;
 mod strict;
 mod supported;
 mod timing;

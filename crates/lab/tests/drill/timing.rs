@@ -86,3 +86,24 @@ fn a_call_waits_for_the_one_that_blocks() {
 fn what_is_due_before_it_can_be_is_late() {
     fails(PLAIN, ".1 close(4) = 0", "too late: at 0.200000, expected at 0.100000");
 }
+
+/// A writer that waits goes on when a third of the buffer is free, not with the first free byte.
+#[test]
+fn a_write_that_waits_for_room_waits_for_enough_of_it() {
+    let write = |end: &str| {
+        format!(
+            "+0 setsockopt(4, SOL_SOCKET, SO_SNDBUF, [15000], 4) = 0
++0...{end} write(4, ..., 49000) = 49000
++.1 < . 1:1(0) ack 10001 win 32792
++.1 < . 1:1(0) ack 24001 win 32792
++.1 < . 1:1(0) ack 33001 win 32792
++0 getsockopt(4, SOL_SOCKET, SO_ERROR, [0], [4]) = 0
+"
+        )
+    };
+    let told = crate::verdict(PLAIN, &write("9")).reason();
+    assert!(told.contains("write returns too early"), "{told}");
+    // With 24,000 of 42,000 acknowledged, more than two thirds of 30,000 are taken by what is left of
+    // the batches; with 33,000 they are not.
+    passes(PLAIN, &write("0.3"));
+}

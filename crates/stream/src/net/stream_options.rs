@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use towpath_engine::SocketOptions;
+use towpath_engine::{CongestionControl, SocketOptions};
 
 use super::TcpStream;
 use crate::options::{self, KeepAlive};
@@ -78,6 +78,29 @@ impl TcpStream {
     /// [`TimedOut`](io::ErrorKind::TimedOut).
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.change_options(|options| options.user_timeout = timeout)
+    }
+
+    /// The congestion control that was chosen for this connection (`TCP_CONGESTION`); `None` if it
+    /// has the stack's (`tcp_congestion_control`).
+    pub fn congestion_control(&self) -> io::Result<Option<CongestionControl>> {
+        Ok(self.options()?.congestion)
+    }
+
+    /// Sets `TCP_CONGESTION`: another congestion control takes over with the window of the present
+    /// one. See [`congestion`](crate::congestion) for one of one's own.
+    pub fn set_congestion_control(&self, control: CongestionControl) -> io::Result<()> {
+        self.change_options(|options| options.congestion = Some(control))
+    }
+
+    /// The `SO_MAX_PACING_RATE` that was set, if one was, in bytes per second.
+    pub fn max_pacing_rate(&self) -> io::Result<Option<u64>> {
+        Ok(self.options()?.max_pacing_rate)
+    }
+
+    /// Sets `SO_MAX_PACING_RATE`: what is written leaves spread over the time, and no faster than so
+    /// many bytes per second, headers not counted. `None` is no such limit.
+    pub fn set_max_pacing_rate(&self, rate: Option<u64>) -> io::Result<()> {
+        self.change_options(|options| options.max_pacing_rate = rate)
     }
 
     fn options(&self) -> io::Result<SocketOptions> {

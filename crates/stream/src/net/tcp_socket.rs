@@ -6,7 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use towpath_engine::{ConnectRequest, ListenRequest, SocketError, SocketOptions};
+use towpath_engine::{
+    CongestionControl, ConnectRequest, ListenRequest, SocketError, SocketOptions,
+};
 
 use crate::ambient;
 use crate::error::io_error;
@@ -233,6 +235,28 @@ impl TcpSocket {
     /// the connection ends with [`TimedOut`](io::ErrorKind::TimedOut).
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.set(|chosen| chosen.options.user_timeout = timeout)
+    }
+
+    /// The congestion control that was chosen for this socket (`TCP_CONGESTION`); `None` if it has the
+    /// stack's (`tcp_congestion_control`).
+    pub fn congestion_control(&self) -> io::Result<Option<CongestionControl>> {
+        Ok(self.chosen.lock().options.congestion)
+    }
+
+    /// Sets `TCP_CONGESTION`. What a listener has, accepted connections begin with.
+    pub fn set_congestion_control(&self, control: CongestionControl) -> io::Result<()> {
+        self.set(|chosen| chosen.options.congestion = Some(control))
+    }
+
+    /// The `SO_MAX_PACING_RATE` that was set, if one was, in bytes per second.
+    pub fn max_pacing_rate(&self) -> io::Result<Option<u64>> {
+        Ok(self.chosen.lock().options.max_pacing_rate)
+    }
+
+    /// Sets `SO_MAX_PACING_RATE`, see
+    /// [`TcpStream::set_max_pacing_rate`](crate::net::TcpStream::set_max_pacing_rate).
+    pub fn set_max_pacing_rate(&self, rate: Option<u64>) -> io::Result<()> {
+        self.set(|chosen| chosen.options.max_pacing_rate = rate)
     }
 
     /// The size of the send buffer that was set, else the configured one, in bytes.

@@ -6,6 +6,9 @@ use super::super::ast::{
 use super::super::lex::{Kind, Token};
 use super::{ParseError, Parser, Result};
 
+/// What an IP packet says of its length with 16 bits.
+const MAX_PAYLOAD: u32 = 65_535;
+
 impl Parser {
     pub(super) fn packet(&mut self) -> Result<Packet> {
         let direction = match self.take().text.as_str() {
@@ -188,6 +191,10 @@ impl Parser {
         let ack = self.number_after("ack")?;
         let window = self.number_after("win")?;
         let urgent = self.number_after("urg")?;
+        if direction == Direction::Inbound && len > MAX_PAYLOAD {
+            let message = format!("{len} bytes do not fit into an IP packet");
+            return Err(ParseError::new(line, message));
+        }
         if direction == Direction::Inbound && window.is_none() {
             let message = "an inbound segment needs a window: expected win";
             return Err(ParseError::new(line, message));

@@ -1,9 +1,9 @@
 //! The application of a script: calls are made at their time, those that block are tried again
 //! whenever the engine has moved, and what they return is compared.
 
-use super::Player;
 use super::calls::{self, Answer, Context, Effect, Outcome, Progress, integer};
-use super::clock::{seconds, tolerance};
+use super::clock::{LONGEST_MICROS, seconds, tolerance};
+use super::{Player, TOO_LONG};
 use crate::drill::ast::{Call, Time};
 use crate::drill::constants::errno;
 use crate::drill::verdict::Stop;
@@ -43,9 +43,12 @@ impl Player<'_> {
     ) -> Result<(), Stop> {
         // Start and end of a relative call are counted from the same event.
         let end = call.end.map(|end| match time {
-            Time::Relative(gap) => started - gap + end,
+            Time::Relative(gap) => (started - gap).saturating_add(end),
             _ => end,
         });
+        if end.is_some_and(|end| end > LONGEST_MICROS) {
+            return Err(Stop::fail(TOO_LONG));
+        }
         self.trace.note(
             self.clock.instant(self.clock.now()),
             "line",

@@ -14,6 +14,9 @@ pub(super) const PATIENCE_MICROS: i64 = 2_000_000;
 /// What a packet at any time (`*`) is waited for: longer than any timer that is not idle.
 pub(super) const ANY_TIME_MICROS: i64 = 24 * 3600 * 1_000_000;
 
+/// How long a script may last: more than thirty years, and few enough that no sum overflows.
+pub(super) const LONGEST_MICROS: i64 = 1_000_000_000 * 1_000_000;
+
 /// Script time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
@@ -66,15 +69,18 @@ impl Clock {
         i64::try_from(nanos.div_ceil(1000)).ok()
     }
 
-    /// When an event is due, seen from the end of the one before it.
-    pub(super) fn due(&self, time: Time) -> Due {
-        match time {
-            Time::Absolute(at) => Due::Between(at, at),
-            Time::Relative(gap) => Due::Between(self.now + gap, self.now + gap),
-            Time::Any => Due::Any,
-            Time::AbsoluteRange(from, to) => Due::Between(from, to),
-            Time::RelativeRange(from, to) => Due::Between(self.now + from, self.now + to),
-        }
+    /// When an event is due, seen from the end of the one before it; `None` if that is beyond what
+    /// a script may last.
+    pub(super) fn due(&self, time: Time) -> Option<Due> {
+        let later = |gap: i64| self.now.saturating_add(gap);
+        let (from, to) = match time {
+            Time::Absolute(at) => (at, at),
+            Time::Relative(gap) => (later(gap), later(gap)),
+            Time::Any => return Some(Due::Any),
+            Time::AbsoluteRange(from, to) => (from, to),
+            Time::RelativeRange(from, to) => (later(from), later(to)),
+        };
+        (to <= LONGEST_MICROS).then_some(Due::Between(from, to))
     }
 }
 

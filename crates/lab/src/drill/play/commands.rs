@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use towpath_engine::Counters;
 
+use super::disk;
 use super::sysctl::{self, Settled};
 use crate::drill::verdict::Stop;
 
@@ -37,7 +38,21 @@ const DEFAULT_CONGESTION_CONTROL: &str = "cubic";
 /// Where Linux has the settings of CUBIC that no `sysctl` knows.
 const CUBIC_PARAMETERS: &str = "/sys/module/tcp_cubic/parameters/";
 
-/// What commands read and change.
+/// What commands find on the host that they run on.
+pub(super) trait Machine {
+    /// Changes a setting of the stack; why it cannot be, otherwise.
+    fn set(&mut self, name: &str, value: &str) -> Result<Settled, String>;
+    /// Whether a socket listens on a port.
+    fn listens_on(&self, port: u16) -> bool;
+    /// The device's MTU is another from now on.
+    fn set_mtu(&mut self, mtu: usize) -> Result<(), String>;
+    /// The stack's counters.
+    fn counters(&self) -> &Counters;
+    /// The lengths of the files that commands have made.
+    fn files(&mut self) -> &mut BTreeMap<String, u64>;
+}
+
+/// What is left of earlier commands.
 #[derive(Debug, Default)]
 pub(super) struct Shell {
     /// The counters when they were last shown.
@@ -52,54 +67,62 @@ impl Shell {
     /// # Errors
     ///
     /// A part that fails as the shell's would, or is not known.
-    pub(super) fn run(
-        &mut self,
-        text: &str,
-        counters: &Counters,
-        listening: &[u16],
-        set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
-    ) -> Result<(), Stop> {
+    pub(super) fn run(&mut self, text: &str, machine: &mut dyn Machine) -> Result<(), Stop> {
         let joined = text.replace("\\\n", " ");
         for part in joined.split(['\n', ';']).flat_map(|line| line.split("&&")) {
-            let part = part.split('#').next().unwrap_or_default().trim();
-            if !part.is_empty() {
-                self.part(part, counters, listening, set)?;
+            let part = part.split('#').next().unwrap_or_default();
+            let mut outcome = Ok(());
+            for alternative in part.split("||").map(str::trim).filter(|part| !part.is_empty()) {
+                outcome = self.part(alternative, machine);
+                if !matches!(outcome, Err(Stop::Fail(_))) {
+                    break;
+                }
             }
+            outcome?;
         }
         Ok(())
     }
 
-    fn part(
-        &mut self,
-        part: &str,
-        counters: &Counters,
-        listening: &[u16],
-        set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
-    ) -> Result<(), Stop> {
+    fn part(&mut self, part: &str, machine: &mut dyn Machine) -> Result<(), Stop> {
         let unknown = || Stop::unsupported(format!("command `{part}`"));
         let words: Vec<&str> = part.split_whitespace().collect();
         let (first, rest) = words.split_first().ok_or_else(unknown)?;
+        let rest = before_redirection(rest);
         let name = first.rsplit('/').next().unwrap_or(first);
         match (name, rest) {
-            ("defaults.sh" | "set_defaults.sh", []) => self.defaults(set),
-            ("sysctl", _) => settings(part, first.len(), "=", set),
-            ("set_sysctls.py", _) => settings(part, first.len(), "=", set),
+            ("defaults.sh" | "set_defaults.sh", []) => self.defaults(machine),
+            ("sysctl" | "set_sysctls.py", _) => settings(part, first.len(), machine),
             ("echo", _) if part.contains("/proc/sys/") || part.contains(CUBIC_PARAMETERS) => {
                 let (value, name) = part[first.len()..].split_once('>').ok_or_else(unknown)?;
-                settle(name.trim(), value.trim().trim_matches(['"', '\'']), set)
+                settle(name.trim(), value.trim().trim_matches(['"', '\'']), machine)
             }
             // There are no cached routes or metrics between connections.
             ("ip", ["tcp_metrics", "flush", ..] | ["route", "flush", "cache", ..]) => Ok(()),
+            ("ip", ["link", "set", words @ ..]) | ("ifconfig", words) => {
+                link(words).ok_or_else(unknown).and_then(|mtu| set_mtu(mtu, machine))
+            }
+            ("ip", ["route" | "ro" | "r", "add" | "append" | "change" | "replace", words @ ..]) => {
+                route(words, machine).ok_or_else(unknown)?
+            }
             // What leaves the stack is seen as it leaves.
-            ("tc", ["qdisc", ..]) if part.contains("pfifo") && !part.contains("limit") => Ok(()),
+            ("tc", ["qdisc", "add" | "replace" | "change", words @ ..])
+                if is_plain_queue(words) =>
+            {
+                Ok(())
+            }
             ("tc", ["qdisc", "del" | "delete", ..]) => Ok(()),
-            ("sleep" | "true" | "sync" | ":", _) => Ok(()),
-            ("nstat", _) => self.nstat(part, counters).ok_or_else(unknown)?,
+            // Modules are there or not: what a script asks of one is found missing where it asks.
+            ("sleep" | "true" | "sync" | ":" | "modprobe", _) => Ok(()),
+            ("false", _) => Err(Stop::fail("the command `false` fails")),
+            ("rm" | "touch" | "dd" | "truncate", _) => {
+                disk::command(name, rest, machine.files()).ok_or_else(unknown)
+            }
+            ("nstat", _) => self.nstat(part, machine.counters()).ok_or_else(unknown)?,
             // Segments leave one by one and are never joined or held back.
             ("ethtool", ["-K", ..]) => Ok(()),
             ("grep", _) if part.contains("/proc/net/tcp") => {
                 let port = listening_port(part).ok_or_else(unknown)?;
-                if listening.contains(&port) {
+                if machine.listens_on(port) {
                     Ok(())
                 } else {
                     Err(Stop::fail(format!("nobody listens on port {port}")))
@@ -111,14 +134,11 @@ impl Shell {
         }
     }
 
-    fn defaults(
-        &mut self,
-        set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
-    ) -> Result<(), Stop> {
+    fn defaults(&mut self, machine: &mut dyn Machine) -> Result<(), Stop> {
         for (name, value) in DEFAULTS {
-            settle(name, value, set)?;
+            settle(name, value, machine)?;
         }
-        if set("tcp_congestion_control", DEFAULT_CONGESTION_CONTROL).is_err() {
+        if machine.set("tcp_congestion_control", DEFAULT_CONGESTION_CONTROL).is_err() {
             self.remarks.push(format!(
                 "defaults.sh asks for {DEFAULT_CONGESTION_CONTROL}, which is not built: the \
                  default congestion control was used"
@@ -190,36 +210,91 @@ fn listening_port(part: &str) -> Option<u16> {
     u16::from_str_radix(port.strip_prefix(':')?, 16).ok().filter(|_| is_listen)
 }
 
-/// `k=v k=v ...`, where values may be quoted.
-fn settings(
-    part: &str,
-    skip: usize,
-    sign: &str,
-    set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
-) -> Result<(), Stop> {
+/// The words before the first that sends output elsewhere.
+fn before_redirection<'w, 't>(words: &'w [&'t str]) -> &'w [&'t str] {
+    let redirects = |word: &&str| word.trim_start_matches(['0', '1', '2', '&']).starts_with('>');
+    let end = words.iter().position(redirects).unwrap_or(words.len());
+    words.get(..end).unwrap_or(words)
+}
+
+/// A queue from which packets leave in their order, none delayed, none dropped.
+fn is_plain_queue(words: &[&str]) -> bool {
+    words.iter().any(|word| matches!(*word, "pfifo" | "pfifo_fast" | "noqueue"))
+        && !words.contains(&"limit")
+}
+
+/// The MTU in `[dev] tun0 mtu N` or `mtu N dev tun0`, `None` for another change of a link.
+fn link(words: &[&str]) -> Option<usize> {
+    let mut mtu = None;
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "dev" => {}
+            "mtu" => mtu = Some(words.next()?.parse().ok()?),
+            device if device.starts_with("tun") => {}
+            _ => return None,
+        }
+    }
+    mtu
+}
+
+fn set_mtu(mtu: usize, machine: &mut dyn Machine) -> Result<(), Stop> {
+    machine.set_mtu(mtu).map_err(Stop::Fail)
+}
+
+/// `DEST [via GATEWAY] [dev DEVICE] METRIC VALUE ...`: there is one route, whose metrics are the
+/// stack's settings. `None` for a metric that the stack does not have.
+fn route(words: &[&str], machine: &mut dyn Machine) -> Option<Result<(), Stop>> {
+    let (_destination, mut words) = words.split_first()?;
+    while let [name, value, rest @ ..] = words {
+        let done = match *name {
+            "via" | "dev" | "proto" | "scope" | "src" | "metric" | "table" => Ok(()),
+            "initcwnd" => settle("towpath.initial_window", value, machine),
+            "rto_min" => {
+                let micros = match value.strip_suffix("ms") {
+                    Some(millis) => millis.parse::<u64>().ok()?.checked_mul(1000)?,
+                    None => value.strip_suffix('s')?.parse::<u64>().ok()?.checked_mul(1_000_000)?,
+                };
+                settle("tcp_rto_min_us", &micros.to_string(), machine)
+            }
+            "congctl" => settle("tcp_congestion_control", value, machine),
+            "mtu" => set_mtu(value.parse().ok()?, machine),
+            _ => return None,
+        };
+        if done.is_err() {
+            return Some(done);
+        }
+        words = rest;
+    }
+    words.is_empty().then_some(Ok(()))
+}
+
+/// `k=v k=v ...`, where values may be quoted. A name alone is only shown.
+fn settings(part: &str, skip: usize, machine: &mut dyn Machine) -> Result<(), Stop> {
     let unknown = || Stop::unsupported(format!("command `{part}`"));
     let text = part.get(skip..).unwrap_or_default();
     let text = text.split('>').next().unwrap_or_default();
+    let text = text.strip_suffix(" 2").unwrap_or(text);
     let mut any = false;
     for word in words(text) {
-        if word.starts_with('-') {
-            continue;
+        match word.split_once('=') {
+            Some((name, value)) => {
+                let value = computed(value.trim()).ok_or_else(unknown)?;
+                settle(name.trim(), &value, machine)?;
+            }
+            None if matches!(word.as_str(), "-q" | "-w" | "-n" | "-e" | "-qw") => continue,
+            None if word.starts_with('-') => return Err(unknown()),
+            None => {}
         }
-        let (name, value) = word.split_once(sign).ok_or_else(unknown)?;
-        let value = computed(value.trim()).ok_or_else(unknown)?;
-        settle(name.trim(), &value, set)?;
         any = true;
     }
     if any { Ok(()) } else { Err(unknown()) }
 }
 
-fn settle(
-    name: &str,
-    value: &str,
-    set: &mut dyn FnMut(&str, &str) -> Result<Settled, String>,
-) -> Result<(), Stop> {
+fn settle(name: &str, value: &str, machine: &mut dyn Machine) -> Result<(), Stop> {
     let name = sysctl::short_name(name);
-    set(&name, value)
+    machine
+        .set(&name, value)
         .map(drop)
         .map_err(|why| Stop::unsupported(format!("sysctl {name}={value}: {why}")))
 }
@@ -260,14 +335,42 @@ fn words(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn run(text: &str) -> (Result<(), Stop>, Vec<(String, String)>) {
-        let mut set = Vec::new();
-        let mut shell = Shell::default();
-        let result = shell.run(text, &Counters::default(), &[8080], &mut |name, value| {
-            set.push((name.to_owned(), value.to_owned()));
+    #[derive(Default)]
+    struct Double {
+        set: Vec<(String, String)>,
+        mtu: usize,
+        counters: Counters,
+        files: BTreeMap<String, u64>,
+    }
+
+    impl Machine for Double {
+        fn set(&mut self, name: &str, value: &str) -> Result<Settled, String> {
+            self.set.push((name.to_owned(), value.to_owned()));
             Ok(Settled::Set)
-        });
-        (result, set)
+        }
+
+        fn listens_on(&self, port: u16) -> bool {
+            port == 8080
+        }
+
+        fn set_mtu(&mut self, mtu: usize) -> Result<(), String> {
+            self.mtu = mtu;
+            Ok(())
+        }
+
+        fn counters(&self) -> &Counters {
+            &self.counters
+        }
+
+        fn files(&mut self) -> &mut BTreeMap<String, u64> {
+            &mut self.files
+        }
+    }
+
+    fn run(text: &str) -> (Result<(), Stop>, Double) {
+        let mut machine = Double::default();
+        let result = Shell::default().run(text, &mut machine);
+        (result, machine)
     }
 
     #[test]
@@ -283,10 +386,16 @@ mod tests {
                 "./set_sysctls.py /proc/sys/net/ipv4/tcp_min_tso_segs=4",
                 one("tcp_min_tso_segs", "4"),
             ),
+            ("sysctl -q net.ipv4.tcp_sack=0 2>/dev/null || true", one("tcp_sack", "0")),
+            ("sysctl -n net.ipv4.tcp_sack", vec![]),
+            (
+                "ip route change 192.0.2.1 dev tun0 initcwnd 3 rto_min 1s",
+                [one("initial_window", "3"), one("tcp_rto_min_us", "1000000")].concat(),
+            ),
         ] {
-            let (result, set) = run(text);
+            let (result, machine) = run(text);
             assert_eq!(result, Ok(()), "{text}");
-            assert_eq!(set, expected, "{text}");
+            assert_eq!(machine.set, expected, "{text}");
         }
     }
 
@@ -300,17 +409,60 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_named() {
-        let (result, _) = run("./defaults.sh\nrm -rf /");
-        assert_eq!(result, Err(Stop::Unsupported("command `rm -rf /`".to_owned())));
+        for strange in [
+            "rm -rf /",
+            "ip route add 192.0.2.1 dev tun0 initrwnd 3",
+            "ip link set dev tun0 down",
+            "tc qdisc add dev tun0 root pfifo limit 0",
+            "sysctl -p",
+            "true || true && curl",
+        ] {
+            let (result, _) = run(&format!("./defaults.sh\n{strange}"));
+            let last = strange.rsplit("&& ").next().unwrap();
+            assert_eq!(result, Err(Stop::Unsupported(format!("command `{last}`"))));
+        }
+    }
+
+    #[test]
+    fn what_fails_has_an_alternative() {
+        assert_eq!(run("false || true").0, Ok(()));
+        assert!(matches!(run("false").0, Err(Stop::Fail(_))));
+        assert!(matches!(run("true || false ; false").0, Err(Stop::Fail(_))));
+    }
+
+    #[test]
+    fn the_device_s_mtu_is_found_in_all_spellings() {
+        for text in [
+            "ip link set dev tun0 mtu 9000",
+            "ip link set tun0 mtu 9000 2>/dev/null",
+            "ip link set mtu 9000 dev tun0",
+            "ifconfig tun0 mtu 9000",
+            "ip route replace 192.0.2.1 dev tun0 mtu 9000",
+        ] {
+            let (result, machine) = run(text);
+            assert_eq!((result, machine.mtu), (Ok(()), 9000), "{text}");
+        }
+    }
+
+    #[test]
+    fn files_are_made_of_zeros_and_go() {
+        let made = "rm -f a.bin b.bin\ndd bs=2 count=5 if=/dev/zero of=a.bin status=none";
+        let (result, machine) = run(&format!("{made}\ntouch b.bin ; truncate -s 7 c.bin"));
+        assert_eq!(result, Ok(()));
+        let files: Vec<_> = machine.files.iter().map(|(path, len)| (path.as_str(), *len)).collect();
+        assert_eq!(files, [("a.bin", 10), ("b.bin", 0), ("c.bin", 7)]);
+        assert_eq!(run(&format!("{made} ; rm -f a.bin")).1.files.len(), 0);
+        assert!(matches!(run("dd if=/etc/passwd of=a.bin").0, Err(Stop::Unsupported(_))));
     }
 
     #[test]
     fn nstat_compares_what_has_changed_since_it_was_last_shown() {
         let mut shell = Shell::default();
         let mut counters = Counters::default();
-        let mut set = |_: &str, _: &str| Ok(Settled::Set);
         counters.timeouts = 2;
-        let mut nstat = |text: &str, counters: &Counters| shell.run(text, counters, &[], &mut set);
+        let mut nstat = |text: &str, counters: &Counters| {
+            shell.run(text, &mut Double { counters: counters.clone(), ..Double::default() })
+        };
         assert_eq!(nstat("nstat -n", &counters), Ok(()));
         counters.timeouts = 5;
         let asked = "nstat -s | grep TcpExtTCPTimeouts | grep -q \" 3 \"";

@@ -23,6 +23,9 @@ pub(super) fn check(
     live: &mut Live,
 ) -> Result<(), String> {
     check_ip(ip, seen)?;
+    if let (Some(script), true) = (ip.flow_label, seen.src.is_ipv6()) {
+        live.check_flow_label(script, seen.flow_label)?;
+    }
     if seen.flags.syn && tcp.flags.syn {
         live.on_local_syn(seen.seq, tcp.seq);
     }

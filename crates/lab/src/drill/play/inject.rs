@@ -34,7 +34,9 @@ pub(super) fn tcp(ip: &IpInfo, tcp: &Tcp, live: &Live, scaled: Scaled) -> Result
         return Err(Stop::fail("the options are not a multiple of 4 bytes, or more than 40"));
     }
     let seq = live.to_wire(Side::Remote, counting, tcp.seq);
-    let ack = tcp.ack.map_or(0, |ack| live.to_wire(Side::Local, counting, ack));
+    // A number counts as the script counts where ACK says that it means something; none is 0.
+    let ack = tcp.ack.unwrap_or(0);
+    let ack = if tcp.flags.ack { live.to_wire(Side::Local, counting, ack) } else { ack };
     let header_words = (TCP_HEADER_LEN + options.len()) / 4;
     let flags = tcp.flags;
     let low = [flags.fin, flags.syn, flags.rst, flags.psh, flags.ack, flags.urg];
@@ -118,15 +120,19 @@ pub(super) fn icmp(info: &IpInfo, icmp: &Icmp, live: &Live) -> Result<Bytes, Sto
     let v4 = live.local.is_ipv4();
     let kinds = if v4 { V4_KINDS } else { V6_KINDS };
     let unknown = |what: &str| Stop::fail(format!("no ICMP {what} of this family"));
-    let (_, kind, codes) = kinds
-        .iter()
-        .find(|(name, ..)| *name == icmp.kind)
-        .ok_or_else(|| unknown(&format!("type {}", icmp.kind)))?;
+    let named = kinds.iter().find(|(name, ..)| *name == icmp.kind);
+    let (kind, codes) = match (named, numbered(&icmp.kind, "type_")) {
+        (Some((_, kind, codes)), _) => (*kind, *codes),
+        (None, Some(kind)) => (kind, NO_CODES),
+        (None, None) => return Err(unknown(&format!("type {}", icmp.kind))),
+    };
     let code = match &icmp.code {
         None => 0,
         Some(word) => match codes.iter().position(|name| *name == word) {
             Some(place) => u8::try_from(place).unwrap_or(u8::MAX),
-            None => word.parse().map_err(|_| unknown(&format!("code {word}")))?,
+            None => numbered(word, "code_")
+                .or_else(|| word.parse().ok())
+                .ok_or_else(|| unknown(&format!("code {word}")))?,
         },
     };
     let half = |number: Option<u32>| u16::try_from(number.unwrap_or(0)).unwrap_or(u16::MAX);
@@ -135,7 +141,7 @@ pub(super) fn icmp(info: &IpInfo, icmp: &Icmp, live: &Live) -> Result<Bytes, Sto
         (None, mtu) if v4 => u32::from(half(mtu)),
         (None, mtu) => mtu.unwrap_or(0),
     };
-    let mut message = vec![*kind, code, 0, 0];
+    let mut message = vec![kind, code, 0, 0];
     message.extend(rest.to_be_bytes());
     if let Some(quoted) = &icmp.quoted {
         message.extend(quote(quoted, live));
@@ -173,6 +179,13 @@ fn quote(quoted: &Quoted, live: &Live) -> Vec<u8> {
     bytes
 }
 
+/// `type_17` or `code_3`.
+fn numbered(word: &str, prefix: &str) -> Option<u8> {
+    word.strip_prefix(prefix)?.parse().ok()
+}
+
+const NO_CODES: &[&str] = &[];
+
 /// The words for a type, its number, and the words for its codes from 0 on.
 type Kind = (&'static str, u8, &'static [&'static str]);
 
@@ -206,6 +219,12 @@ const V4_KINDS: &[Kind] = &[
     ("echo_request", 8, &[]),
     ("time_exceeded", 11, &["exceeded_ttl", "exceeded_fragment_reassembly_time"]),
     ("parameter_problem", 12, &[]),
+    ("timestamp_request", 13, &[]),
+    ("timestamp_reply", 14, &[]),
+    ("information_request", 15, &[]),
+    ("information_reply", 16, &[]),
+    ("address_mask_request", 17, &[]),
+    ("address_mask_reply", 18, &[]),
 ];
 
 /// RFC 4443.

@@ -49,6 +49,8 @@ pub(super) struct Live {
     stamps: BTreeMap<u32, u32>,
     /// The first of them, from which ticks are counted.
     first_stamp: Option<(u32, u32)>,
+    /// The flow label that the stack has last sent with: the script's, and what was on the wire.
+    flow_label: Option<(u32, u32)>,
 }
 
 impl Live {
@@ -61,6 +63,7 @@ impl Live {
             remote_shift,
             stamps: BTreeMap::new(),
             first_stamp: None,
+            flow_label: None,
         }
     }
 
@@ -73,6 +76,22 @@ impl Live {
     /// The stack's SYN or SYN-ACK, by both numbers.
     pub(super) fn on_local_syn(&mut self, live: u32, script: u32) {
         self.local_initial.get_or_insert(Initial { live, script });
+    }
+
+    /// A script's flow labels only say which packets have the same as the one before.
+    ///
+    /// # Errors
+    ///
+    /// The same where another was expected, or another where the same was.
+    pub(super) fn check_flow_label(&mut self, script: u32, live: u32) -> Result<(), String> {
+        let last = self.flow_label.replace((script, live));
+        match last {
+            Some((before, on_wire)) if (before == script) != (on_wire == live) => {
+                let which = if before == script { "the same as before" } else { "another" };
+                Err(format!("flowlabel {live:#x} after {on_wire:#x}, expected {which}"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What is added to a script's number of `side` to get the one on the wire.

@@ -8,7 +8,10 @@ mod application;
 mod calls;
 mod clock;
 mod commands;
+mod disk;
+mod error_queue;
 mod expect;
+mod here;
 mod info;
 mod inject;
 mod live;
@@ -29,6 +32,7 @@ use towpath_engine::{Config, Instant};
 use self::application::{CALL_PATIENCE_MICROS, Pending};
 use self::clock::{Clock, Due, seconds, tolerance};
 use self::commands::Shell;
+use self::here::Here;
 use self::seen::Seen;
 use self::sockets::{Files, Kind};
 use self::under_test::UnderTest;
@@ -48,6 +52,13 @@ const TICK_MICROS: u64 = 4;
 
 /// The packets that a failure is reported with.
 const LAST_LINES: usize = 20;
+
+/// What is said of an event beyond the longest time that a script may last.
+const TOO_LONG: &str = "a script lasts at most 1000000000 seconds";
+
+/// Things that may happen by themselves between two events of a script: a million keep-alive probes
+/// are more than any script means to wait for.
+const MOST_STEPS: u32 = 1_000_000;
 
 /// Where the numbers of a script's first connection begin on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +144,8 @@ struct Player<'s> {
     code: Code,
     /// Where the script is.
     line: u32,
+    /// What has happened by itself since the last event.
+    steps: u32,
     first_initial: Option<u32>,
 }
 
@@ -159,6 +172,7 @@ impl<'s> Player<'s> {
             shell: Shell::default(),
             code: Code::new(),
             line: 0,
+            steps: 0,
             first_initial: None,
         }
     }
@@ -191,7 +205,8 @@ impl<'s> Player<'s> {
     }
 
     fn event(&mut self, event: &Event) -> Result<(), Stop> {
-        let due = self.clock.due(event.time);
+        self.steps = 0;
+        let due = self.clock.due(event.time).ok_or_else(|| Stop::fail(TOO_LONG))?;
         let (from, _) = self.bounds(due);
         match &event.action {
             Action::Packet(packet) if packet.direction == Direction::Outbound => {
@@ -259,6 +274,11 @@ impl<'s> Player<'s> {
         let waiting = self.pending.as_ref().and_then(|pending| pending.progress.until);
         let next = timer.into_iter().chain(waiting).min();
         let Some(next) = next.filter(|next| *next <= limit) else { return Ok(false) };
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            let now = seconds(self.clock.now());
+            return Err(Stop::fail(format!("it does not come to an end: gave up at {now}")));
+        }
         self.clock.set_now(next);
         self.host.on_cause();
         self.settle()?;
@@ -280,6 +300,7 @@ impl<'s> Player<'s> {
             while let Some(event) = self.host.next_event() {
                 calls::wait::on_event(&mut self.files, event);
             }
+            calls::wait::look_at_errors(&mut self.files, &self.host.endpoint, self.clock.now());
             if !self.retry()? {
                 return Ok(());
             }
@@ -289,18 +310,8 @@ impl<'s> Player<'s> {
     // Commands, code and the end.
 
     fn command(&mut self, text: &str) -> Result<(), Stop> {
-        let counters = self.host.endpoint.counters().clone();
-        let listeners = self.files.sockets().filter(|(_, s)| matches!(s.kind, Kind::Listening(_)));
-        let listening: Vec<u16> =
-            listeners.filter_map(|(_, socket)| Some(socket.bound?.port())).collect();
-        let endpoint = &mut self.host.endpoint;
-        let mut set = |name: &str, value: &str| {
-            let mut config = endpoint.config().clone();
-            let settled = sysctl::set(&mut config, name, value)?;
-            endpoint.set_config(config).map_err(|why| why.to_string())?;
-            Ok(settled)
-        };
-        self.shell.run(text, &counters, &listening, &mut set)?;
+        let mut here = Here { host: &mut self.host, files: &mut self.files };
+        self.shell.run(text, &mut here)?;
         self.settle()
     }
 

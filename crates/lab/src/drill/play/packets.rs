@@ -6,7 +6,6 @@ use super::live::{Live, Scaled};
 use super::seen::Seen;
 use super::{expect, inject, seen};
 use crate::drill::ast::{Body, Packet, Tcp};
-use crate::drill::settings::IpVersion;
 use crate::drill::verdict::Stop;
 
 impl Player<'_> {
@@ -40,9 +39,6 @@ impl Player<'_> {
     fn refuse_unbuilt(&self, packet: &Packet) -> Result<(), Stop> {
         if let Some(outer) = packet.encapsulation.first() {
             return Err(Stop::unsupported(format!("{outer} encapsulation")));
-        }
-        if packet.ip.flow_label.is_some() && self.settings.ip_version == IpVersion::V6 {
-            return Err(Stop::unsupported("flowlabel"));
         }
         Ok(())
     }

@@ -20,6 +20,8 @@ pub(super) struct Seen {
     pub(super) dst: SocketAddr,
     pub(super) tos: u8,
     pub(super) ttl: u8,
+    /// IPv6's; 0 for IPv4.
+    pub(super) flow_label: u32,
     pub(super) flags: TcpFlags,
     /// The bits of the header that no RFC has given a meaning.
     pub(super) reserved: u8,
@@ -61,6 +63,7 @@ impl Seen {
             dst: SocketAddr::new(ip.dst, segment.dst_port),
             tos: ip.dscp << 2 | ip.ecn.bits(),
             ttl: ip.hop_limit,
+            flow_label: ip.flow_label,
             flags: TcpFlags {
                 fin: bit(0x01),
                 syn: bit(0x02),

@@ -8,12 +8,32 @@ use std::collections::BTreeMap;
 use towpath_engine::{ConnectionId, ListenerId, SocketOptions};
 
 use super::calls::wait::Interest;
+use super::error_queue::ErrorQueue;
 
 /// What a descriptor of the script stands for.
 #[derive(Debug)]
 pub(super) enum File {
     Socket(Box<Socket>),
     Epoll(BTreeMap<i64, Interest>),
+    /// A file of zeros.
+    Zeros(Zeros),
+    /// One end of a pipe, by the pipe's number.
+    Pipe(usize, End),
+}
+
+/// A file that is open: all its bytes are zeros, as are all that scripts write.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Zeros {
+    pub(super) len: u64,
+    /// Where the next read begins.
+    pub(super) at: u64,
+}
+
+/// The two ends of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Read,
+    Write,
 }
 
 /// A TCP socket.
@@ -26,6 +46,9 @@ pub(super) struct Socket {
     pub(super) options: SocketOptions,
     /// TCP_INQ: what is left to read is told with each recvmsg.
     pub(super) tells_unread: bool,
+    pub(super) errors: ErrorQueue,
+    /// There is room again since a write was refused.
+    pub(super) has_room: bool,
 }
 
 /// What the engine has for a socket.
@@ -45,6 +68,8 @@ impl Socket {
             bound: None,
             options: SocketOptions::default(),
             tells_unread: false,
+            errors: ErrorQueue::default(),
+            has_room: true,
         }
     }
 }
@@ -53,6 +78,10 @@ impl Socket {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     by_number: BTreeMap<i64, File>,
+    /// The bytes that lie in each pipe.
+    pub(super) pipes: Vec<usize>,
+    /// The files that commands have made, with their lengths.
+    pub(super) on_disk: BTreeMap<String, u64>,
     /// A socket does not discover its path's MTU: reports of it would not mean what they mean here.
     pub(super) ignores_reports_of_mtu: bool,
 }
@@ -84,6 +113,11 @@ impl Files {
         self.by_number.remove(&fd)
     }
 
+    /// The length of a file that a command has made.
+    pub(super) fn length_of(&self, path: &str) -> Option<u64> {
+        self.on_disk.get(path).copied()
+    }
+
     /// The socket of this number.
     pub(super) fn socket(&self, fd: i64) -> Option<&Socket> {
         match self.by_number.get(&fd) {
@@ -95,14 +129,21 @@ impl Files {
     pub(super) fn sockets(&self) -> impl Iterator<Item = (i64, &Socket)> {
         self.by_number.iter().filter_map(|(fd, file)| match file {
             File::Socket(socket) => Some((*fd, &**socket)),
-            File::Epoll(_) => None,
+            _ => None,
+        })
+    }
+
+    pub(super) fn sockets_mut(&mut self) -> impl Iterator<Item = (i64, &mut Socket)> {
+        self.by_number.iter_mut().filter_map(|(fd, file)| match file {
+            File::Socket(socket) => Some((*fd, &mut **socket)),
+            _ => None,
         })
     }
 
     pub(super) fn epolls_mut(&mut self) -> impl Iterator<Item = &mut BTreeMap<i64, Interest>> {
         self.by_number.values_mut().filter_map(|file| match file {
             File::Epoll(interests) => Some(interests),
-            File::Socket(_) => None,
+            _ => None,
         })
     }
 }

@@ -42,6 +42,12 @@ pub(super) fn number(call: &Call, place: usize) -> Result<i64, Stop> {
     integer(arg(call, place)?)
 }
 
+/// An `int`, whatever it was written as: 4294967295 is -1.
+#[expect(clippy::cast_possible_truncation, reason = "as the call's int does")]
+pub(super) fn int(call: &Call, place: usize) -> Result<i64, Stop> {
+    Ok(i64::from(number(call, place)? as i32))
+}
+
 /// A length in bytes; what is negative is as large as `size_t` makes it.
 pub(super) fn length(call: &Call, place: usize) -> Result<usize, Stop> {
     Ok(usize::try_from(number(call, place)?).unwrap_or(usize::MAX))
@@ -84,6 +90,21 @@ pub(super) fn list(expr: &Expr) -> Result<&[Expr], Stop> {
     match plain(expr) {
         Expr::List(elements) => Ok(elements),
         other => Err(Stop::fail(format!("a list was expected, not {other:?}"))),
+    }
+}
+
+/// The number of vectors that is written has to be the number of vectors.
+pub(super) fn check_count(count: Option<&Expr>, vectors: &Expr) -> Result<(), Stop> {
+    let found = list(vectors)?.len();
+    match count.map(plain) {
+        None | Some(Expr::Ellipsis) => Ok(()),
+        Some(count) => {
+            let count = integer(count)?;
+            if usize::try_from(count) == Ok(found) {
+                return Ok(());
+            }
+            Err(Stop::fail(format!("{found} vectors are written, and {count} are announced")))
+        }
     }
 }
 

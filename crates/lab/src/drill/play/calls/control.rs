@@ -18,7 +18,7 @@ pub(super) fn fcntl(context: &mut Context<'_>, call: &Call) -> Attempt {
     let (fd, command) = (number(call, 0)?, number(call, 1)?);
     let socket = match socket_mut(context.files, fd) {
         Ok(socket) => socket,
-        Err("ENOTSOCK") => return Err(Stop::unsupported("fcntl on an epoll descriptor")),
+        Err("ENOTSOCK") => return Err(Stop::unsupported("fcntl on what is no socket")),
         Err(name) => return Ok(error(name)),
     };
     Ok(match command {
@@ -108,7 +108,7 @@ pub(super) fn close(context: &mut Context<'_>, call: &Call, progress: &mut Progr
         let fd = number(call, 0)?;
         let file = match context.files.remove(fd) {
             Some(File::Socket(socket)) => socket.kind,
-            Some(File::Epoll(_)) => return Ok(value(0)),
+            Some(_) => return Ok(value(0)),
             None => return Ok(error("EBADF")),
         };
         match file {

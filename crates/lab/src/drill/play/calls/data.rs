@@ -6,8 +6,12 @@ use towpath_engine::{SendFlags, SocketError};
 
 use super::super::seen::first_nonzero;
 use super::super::sockets::Kind;
-use super::args::{Buffer, arg, braces, buffer, integer, length, member, number, vectors};
-use super::{Answer, Attempt, Context, Outcome, Progress, count, errno, error, socket, value};
+use super::args::{
+    Buffer, arg, braces, buffer, check_count, integer, length, member, number, vectors,
+};
+use super::{
+    Answer, Attempt, Context, Outcome, Progress, count, errno, error, socket, socket_mut, value,
+};
 use crate::drill::ast::{Call, Expr};
 use crate::drill::verdict::Stop;
 
@@ -19,6 +23,8 @@ const MSG_EOR: i64 = 0x80;
 const MSG_WAITALL: i64 = 0x100;
 const MSG_NOSIGNAL: i64 = 0x4000;
 const MSG_MORE: i64 = 0x8000;
+const MSG_ERRQUEUE: i64 = 0x2000;
+const MSG_ZEROCOPY: i64 = 0x400_0000;
 const MSG_CMSG_CLOEXEC: i64 = 0x4000_0000;
 
 /// The flags that a receiving call may have; the rest are not built.
@@ -26,7 +32,10 @@ const RECEIVE_FLAGS: i64 =
     MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
 
 /// The flags that a sending call may have.
-const SEND_FLAGS: i64 = MSG_OOB | MSG_DONTWAIT | MSG_EOR | MSG_NOSIGNAL | MSG_MORE;
+const SEND_FLAGS: i64 = MSG_OOB | MSG_DONTWAIT | MSG_EOR | MSG_NOSIGNAL | MSG_MORE | MSG_ZEROCOPY;
+
+/// Linux cuts a segment where it has no place for more pieces of memory (MAX_SKB_FRAGS).
+const MOST_PIECES: usize = 17;
 
 /// The bits of flags with their names, for those that are not built.
 const FLAG_NAMES: [(i64, &str); 8] = [
@@ -34,20 +43,20 @@ const FLAG_NAMES: [(i64, &str); 8] = [
     (4, "MSG_DONTROUTE"),
     (MSG_EOR, "MSG_EOR"),
     (0x800, "MSG_CONFIRM"),
-    (0x2000, "MSG_ERRQUEUE"),
+    (MSG_ERRQUEUE, "MSG_ERRQUEUE"),
     (MSG_MORE, "MSG_MORE"),
-    (0x400_0000, "MSG_ZEROCOPY"),
+    (MSG_ZEROCOPY, "MSG_ZEROCOPY"),
     (0x2000_0000, "MSG_FASTOPEN"),
 ];
 
 /// What the calls of a family have in common.
-struct Transfer {
-    fd: i64,
-    buffer: Buffer,
-    len: usize,
-    flags: i64,
+pub(super) struct Transfer {
+    pub(super) fd: i64,
+    pub(super) buffer: Buffer,
+    pub(super) len: usize,
+    pub(super) flags: i64,
     /// What a recvmsg has to say of the bytes that are left (TCP_CM_INQ).
-    unread: Option<i64>,
+    pub(super) unread: Option<i64>,
 }
 
 impl Transfer {
@@ -64,6 +73,7 @@ impl Transfer {
             },
             "readv" | "writev" => {
                 let (buffer, len) = vectors(arg(call, 1)?)?;
+                check_count(Some(arg(call, 2)?), arg(call, 1)?)?;
                 Transfer { fd, buffer, len, flags: 0, unread: None }
             }
             "recvmsg" | "sendmsg" => {
@@ -71,6 +81,8 @@ impl Transfer {
                 let vector = member(message, "msg_iov")
                     .ok_or_else(|| Stop::fail("a message has a msg_iov"))?;
                 let (buffer, len) = vectors(vector)?;
+                let count = message.iter().find(|field| field.name.as_deref() == Some("msg_iov"));
+                check_count(count.and_then(|field| field.count.as_ref()), vector)?;
                 let unread = match member(message, "msg_control") {
                     Some(Expr::List(elements)) => control(&call.name, elements)?,
                     _ => None,
@@ -121,6 +133,12 @@ fn control(name: &str, elements: &[Expr]) -> Result<Option<i64>, Stop> {
 }
 
 pub(super) fn receive(context: &mut Context<'_>, call: &Call, progress: &mut Progress) -> Attempt {
+    if let "recv" | "recvfrom" | "recvmsg" = call.name.as_str() {
+        let flags = number(call, if call.name == "recvmsg" { 2 } else { 3 })?;
+        if flags & MSG_ERRQUEUE != 0 {
+            return super::errors::receive(context, call);
+        }
+    }
     let transfer = Transfer::new(call, RECEIVE_FLAGS)?;
     let outcome = receive_bytes(context, call, progress, &transfer)?;
     // A message has control data if it has come and the socket asked for it.
@@ -140,7 +158,8 @@ pub(super) fn receive(context: &mut Context<'_>, call: &Call, progress: &mut Pro
     Ok(outcome)
 }
 
-fn receive_bytes(
+/// Takes zeros from the socket's connection.
+pub(super) fn receive_bytes(
     context: &mut Context<'_>,
     call: &Call,
     progress: &mut Progress,
@@ -196,13 +215,52 @@ fn receive_bytes(
 }
 
 pub(super) fn send(context: &mut Context<'_>, call: &Call, progress: &mut Progress) -> Attempt {
-    let Transfer { fd, buffer, len, flags, .. } = Transfer::new(call, SEND_FLAGS)?;
+    let transfer = Transfer::new(call, SEND_FLAGS)?;
+    let copies = transfer.flags & MSG_ZEROCOPY == 0
+        || socket(context.files, transfer.fd).is_ok_and(|socket| !socket.errors.zerocopy);
+    if !copies && pieces(call) > MOST_PIECES {
+        let what = format!("{} with MSG_ZEROCOPY of more than {MOST_PIECES} pieces", call.name);
+        return Err(Stop::unsupported(what));
+    }
+    let outcome = send_bytes(context, progress, &transfer)?;
+    // A call that could write something ends well, or with less than it was given.
+    if let (Outcome::Done(..), true) = (&outcome, progress.bytes > 0)
+        && let Ok(socket) = socket_mut(context.files, transfer.fd)
+    {
+        socket.errors.on_call(!copies);
+    }
+    Ok(outcome)
+}
+
+/// The pieces of memory that a message is gathered from.
+fn pieces(call: &Call) -> usize {
+    let vector = match call.args.get(1).map(super::plain) {
+        Some(Expr::Braces(message)) => member(message, "msg_iov"),
+        other => other,
+    };
+    match vector {
+        Some(Expr::List(elements)) => elements.len(),
+        _ => 1,
+    }
+}
+
+/// Gives zeros to the socket's connection.
+pub(super) fn send_bytes(
+    context: &mut Context<'_>,
+    progress: &mut Progress,
+    transfer: &Transfer,
+) -> Attempt {
+    let Transfer { fd, buffer, len, flags, .. } = *transfer;
     let socket = match socket(context.files, fd) {
         Ok(socket) => socket,
         Err(name) => return Ok(error(name)),
     };
     let Kind::Connection(id) = socket.kind else { return Ok(error("EPIPE")) };
     let blocking = !socket.nonblocking && flags & MSG_DONTWAIT == 0;
+    // Who waits for room goes on when the engine says so, not as soon as there is any.
+    if blocking && progress.begun && !socket.has_room {
+        return Ok(Outcome::Blocks);
+    }
     loop {
         let left = len - progress.bytes.min(len);
         match context.endpoint.reserve_send(id, left) {
@@ -223,11 +281,19 @@ pub(super) fn send(context: &mut Context<'_>, call: &Call, progress: &mut Progre
                     return Ok(error("EFAULT"));
                 }
                 progress.bytes += taken;
+                if let Ok(socket) = socket_mut(context.files, fd) {
+                    socket.errors.on_written(taken);
+                }
                 if progress.bytes >= len {
                     return Ok(count(progress.bytes));
                 }
             }
-            Err(SocketError::WouldBlock) if blocking => return Ok(Outcome::Blocks),
+            Err(SocketError::WouldBlock) if blocking => {
+                if let Ok(socket) = socket_mut(context.files, fd) {
+                    socket.has_room = false;
+                }
+                return Ok(Outcome::Blocks);
+            }
             Err(_) if progress.bytes > 0 => return Ok(count(progress.bytes)),
             Err(why) => return Ok(error(errno(why))),
         }

@@ -5,6 +5,8 @@
 mod args;
 mod control;
 mod data;
+mod errors;
+mod files;
 mod open;
 pub(super) mod wait;
 
@@ -108,6 +110,10 @@ pub(super) fn attempt(context: &mut Context<'_>, call: &Call, progress: &mut Pro
         "epoll_create" | "epoll_create1" => {
             Ok(done(Answer::Descriptor(File::Epoll(<_>::default()))))
         }
+        "open" => files::open(context, call),
+        "pipe" | "pipe2" => files::pipe(context, call),
+        "sendfile" => files::sendfile(context, call, progress),
+        "splice" => files::splice(context, call, progress),
         "epoll_ctl" => wait::epoll_ctl(context, call),
         "epoll_wait" => wait::epoll_wait(context, call, progress),
         other => Err(Stop::unsupported(format!("call {other}"))),
@@ -145,7 +151,7 @@ fn plain_result(result: Result<(), SocketError>) -> Outcome {
 pub(super) fn socket(files: &Files, fd: i64) -> Result<&Socket, &'static str> {
     match files.get(fd) {
         Some(File::Socket(socket)) => Ok(socket),
-        Some(File::Epoll(_)) => Err("ENOTSOCK"),
+        Some(_) => Err("ENOTSOCK"),
         None => Err("EBADF"),
     }
 }
@@ -153,7 +159,7 @@ pub(super) fn socket(files: &Files, fd: i64) -> Result<&Socket, &'static str> {
 pub(super) fn socket_mut(files: &mut Files, fd: i64) -> Result<&mut Socket, &'static str> {
     match files.get_mut(fd) {
         Some(File::Socket(socket)) => Ok(socket),
-        Some(File::Epoll(_)) => Err("ENOTSOCK"),
+        Some(_) => Err("ENOTSOCK"),
         None => Err("EBADF"),
     }
 }

@@ -102,7 +102,11 @@ pub(super) fn listen(context: &mut Context<'_>, call: &Call) -> Attempt {
     };
     match socket.kind {
         Kind::Fresh => {}
-        Kind::Listening(_) => return Err(Stop::unsupported("a second listen() on one socket")),
+        Kind::Listening(id) => {
+            let backlog = u32::try_from(backlog).unwrap_or(u32::MAX);
+            context.endpoint.set_backlog(id, backlog).map_err(Stop::fail)?;
+            return Ok(value(0));
+        }
         Kind::Connection(_) => return Ok(error("EINVAL")),
     }
     // As on Linux a negative backlog is a very large one.
@@ -127,12 +131,13 @@ pub(super) fn accept(context: &mut Context<'_>, call: &Call) -> Attempt {
         Err(name) => return Ok(error(name)),
     };
     let Kind::Listening(listener) = listening.kind else { return Ok(error("EINVAL")) };
-    let options = listening.options;
+    let (options, errors) = (listening.options, listening.errors.of_accepted());
     match context.endpoint.accept(context.now, listener) {
         Ok((id, remote)) => {
             let accepted = Socket {
                 options,
                 bound: context.endpoint.local_addr(id).ok(),
+                errors,
                 ..Socket::new(Kind::Connection(id), flags & SOCK_NONBLOCK != 0)
             };
             let answer = Answer::Descriptor(File::Socket(Box::new(accepted)));
@@ -207,6 +212,7 @@ fn forget(context: &mut Context<'_>, fd: i64) {
             context.endpoint.abort(context.now, id);
         }
         socket.kind = Kind::Fresh;
+        socket.errors.on_disconnected(context.script_now);
     }
 }
 

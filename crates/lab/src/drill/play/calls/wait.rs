@@ -3,7 +3,7 @@
 use towpath_engine::{ConnectionId, Endpoint, Event, Readiness, StateName};
 
 use super::super::sockets::{File, Files, Kind};
-use super::args::{arg, braces, integer, list, member, number};
+use super::args::{arg, braces, int, integer, list, member, number};
 use super::{Attempt, Context, Outcome, Progress, error, value};
 use crate::drill::ast::{Call, Expr};
 use crate::drill::verdict::Stop;
@@ -36,15 +36,17 @@ pub(in crate::drill::play) struct Interest {
 fn bits(endpoint: &Endpoint, files: &Files, fd: i64) -> i64 {
     let kind = match files.get(fd) {
         Some(File::Socket(socket)) => socket.kind,
-        Some(File::Epoll(_)) => return 0,
+        Some(_) => return 0,
         None => return NVAL,
     };
-    match kind {
+    let told = match kind {
         Kind::Fresh => OUT | WRNORM | HUP,
         Kind::Listening(id) if endpoint.is_acceptable(id) => IN | RDNORM,
         Kind::Listening(_) => 0,
         Kind::Connection(id) => connection_bits(endpoint, id),
-    }
+    };
+    let has_errors = files.socket(fd).is_some_and(|socket| !socket.errors.is_empty());
+    told | if has_errors { ERR } else { 0 }
 }
 
 fn connection_bits(endpoint: &Endpoint, id: ConnectionId) -> i64 {
@@ -72,13 +74,13 @@ fn deadline(context: &Context<'_>, progress: &mut Progress, timeout: i64) -> boo
         return true;
     }
     if timeout > 0 && progress.until.is_none() {
-        progress.until = Some(context.script_now + timeout * 1000);
+        progress.until = Some(context.script_now.saturating_add(timeout.saturating_mul(1000)));
     }
     progress.until.is_some_and(|until| context.script_now >= until)
 }
 
 pub(super) fn poll(context: &mut Context<'_>, call: &Call, progress: &mut Progress) -> Attempt {
-    let timeout = number(call, 2)?;
+    let timeout = int(call, 2)?;
     let mut found = Vec::new();
     for wanted in list(arg(call, 0)?)? {
         let fields = braces(wanted)?;
@@ -116,7 +118,7 @@ pub(super) fn epoll_ctl(context: &mut Context<'_>, call: &Call) -> Attempt {
     }
     let interests = match context.files.get_mut(epoll) {
         Some(File::Epoll(interests)) => interests,
-        Some(File::Socket(_)) => return Ok(error("EINVAL")),
+        Some(_) => return Ok(error("EINVAL")),
         None => return Ok(error("EBADF")),
     };
     if operation == DEL {
@@ -146,10 +148,10 @@ pub(super) fn epoll_wait(
     call: &Call,
     progress: &mut Progress,
 ) -> Attempt {
-    let (epoll, most, timeout) = (number(call, 0)?, number(call, 2)?, number(call, 3)?);
+    let (epoll, most, timeout) = (number(call, 0)?, int(call, 2)?, int(call, 3)?);
     let interests = match context.files.get(epoll) {
         Some(File::Epoll(interests)) => interests.clone(),
-        Some(File::Socket(_)) => return Ok(error("EINVAL")),
+        Some(_) => return Ok(error("EINVAL")),
         None => return Ok(error("EBADF")),
     };
     if most <= 0 {
@@ -197,6 +199,13 @@ pub(super) fn epoll_wait(
 
 /// An event of the engine is news for those who asked for edges.
 pub(in crate::drill::play) fn on_event(files: &mut Files, event: Event) {
+    if let Event::Ready(id, readiness) = event
+        && readiness.contains(Readiness::WRITABLE)
+    {
+        for (_, socket) in files.sockets_mut().filter(|(_, s)| s.kind == Kind::Connection(id)) {
+            socket.has_room = true;
+        }
+    }
     let concerns = |kind: Kind| match event {
         Event::Ready(id, _) => kind == Kind::Connection(id),
         Event::Incoming(id) => kind == Kind::Listening(id),
@@ -204,8 +213,25 @@ pub(in crate::drill::play) fn on_event(files: &mut Files, event: Event) {
     };
     let fds: Vec<i64> =
         files.sockets().filter(|(_, socket)| concerns(socket.kind)).map(|(fd, _)| fd).collect();
+    has_news(files, &fds);
+}
+
+/// What has become of the text of sockets that want to know is put into their error queues.
+pub(in crate::drill::play) fn look_at_errors(files: &mut Files, endpoint: &Endpoint, now: i64) {
+    let mut fds = Vec::new();
+    for (fd, socket) in files.sockets_mut() {
+        if let Kind::Connection(id) = socket.kind
+            && socket.errors.look(endpoint, id, now)
+        {
+            fds.push(fd);
+        }
+    }
+    has_news(files, &fds);
+}
+
+fn has_news(files: &mut Files, fds: &[i64]) {
     for interests in files.epolls_mut() {
-        for fd in &fds {
+        for fd in fds {
             if let Some(interest) = interests.get_mut(fd) {
                 interest.news = true;
             }

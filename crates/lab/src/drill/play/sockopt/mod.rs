@@ -13,6 +13,7 @@ use towpath_engine::{CongestionControl, QuickAck, SocketOptions, StateName};
 use self::table::{NUMBERS, SOL_IP, SOL_IPV6, SOL_SOCKET, SOL_TCP, WITHOUT_EFFECT, entry};
 
 use super::calls::{Attempt, Context, errno, error, integer, plain, socket, socket_mut, value};
+use super::error_queue::STAMPING;
 use super::sockets::{Kind, Socket};
 use crate::drill::ast::{Call, Expr};
 use crate::drill::constants::errno as errno_number;
@@ -23,6 +24,8 @@ const SO_LINGER: (i64, i64) = (SOL_SOCKET, 13);
 const TCP_CONGESTION: (i64, i64) = (SOL_TCP, 13);
 const TCP_QUICKACK: (i64, i64) = (SOL_TCP, 12);
 const TCP_INQ: (i64, i64) = (SOL_TCP, 36);
+const SO_TIMESTAMPING: (i64, i64) = (SOL_SOCKET, 37);
+const SO_ZEROCOPY: (i64, i64) = (SOL_SOCKET, 60);
 const IP_MTU_DISCOVER: (i64, i64) = (SOL_IP, 10);
 const IPV6_MTU_DISCOVER: (i64, i64) = (SOL_IPV6, 23);
 
@@ -55,6 +58,9 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call) -> Attempt {
     };
     let kind = found.kind;
     let mut options = current(context, found);
+    if is_short(id, given, integer(&call.args[4])?) {
+        return Ok(error("EINVAL"));
+    }
     match id {
         SO_LINGER => {
             let (on, time) = linger(given)?;
@@ -89,6 +95,17 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call) -> Attempt {
             }
             return Ok(value(0));
         }
+        SO_ZEROCOPY => {
+            let wish = integer(given)?;
+            if !(0..=1).contains(&wish) {
+                return Ok(error("EINVAL"));
+            }
+            if let Ok(socket) = socket_mut(context.files, fd) {
+                socket.errors.zerocopy = wish == 1;
+            }
+            return Ok(value(0));
+        }
+        SO_TIMESTAMPING => return stamp(context, fd, kind, integer(given)?),
         IP_MTU_DISCOVER | IPV6_MTU_DISCOVER => {
             // What differs is DF, which the language cannot see, and the answer to reports of a
             // smaller MTU, which a script then cannot send.
@@ -110,8 +127,10 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call) -> Attempt {
             }
         }
     }
-    if let Kind::Listening(_) = kind {
-        return Err(Stop::unsupported(format!("{text} on a socket that listens")));
+    if let Kind::Listening(id) = kind
+        && let Err(why) = context.endpoint.set_listener_options(id, options)
+    {
+        return Ok(error(errno(why)));
     }
     if let Ok(socket) = socket_mut(context.files, fd) {
         socket.options = options;
@@ -124,7 +143,47 @@ pub(super) fn set(context: &mut Context<'_>, call: &Call) -> Attempt {
     Ok(value(0))
 }
 
+/// `SO_TIMESTAMPING`: bytes can only be numbered where there is a connection.
+fn stamp(context: &mut Context<'_>, fd: i64, kind: Kind, stamping: i64) -> Attempt {
+    if stamping & !STAMPING != 0 {
+        let other = stamping & !STAMPING;
+        return Err(Stop::unsupported(format!("SO_TIMESTAMPING with {other:#x}")));
+    }
+    let queues = match kind {
+        Kind::Connection(id) => context.endpoint.queues(id).ok(),
+        _ => None,
+    };
+    let Ok(socket) = socket_mut(context.files, fd) else { return Ok(error("EBADF")) };
+    if socket.errors.begins_to_number(stamping) && queues.is_none() {
+        return Ok(error("EINVAL"));
+    }
+    socket.errors.set_stamping(stamping, queues.map_or(0, |queues| queues.unacknowledged));
+    Ok(value(0))
+}
+
 const PMTUDISC_WANT: i64 = 1;
+
+/// Whether a value of this many bytes is too short for a set: an int has four. Options of IP take a
+/// byte as well.
+fn is_short(id: (i64, i64), given: &Expr, len: i64) -> bool {
+    let least = match (id, plain(given)) {
+        ((SOL_IP, _), _) => 1,
+        (_, Expr::String(_)) => 1,
+        (SO_LINGER, _) => 8,
+        _ => 4,
+    };
+    len < least
+}
+
+/// How many bytes a get gives, where there is room for `room`.
+fn given_length(id: (i64, i64), room: i64) -> Option<i64> {
+    let whole = match id {
+        TCP_CONGESTION => return None,
+        SO_LINGER => 8,
+        _ => 4,
+    };
+    Some(room.min(whole))
+}
 
 /// `{onoff=1, linger=0}`
 fn linger(given: &Expr) -> Result<(bool, i64), Stop> {
@@ -141,12 +200,17 @@ fn linger(given: &Expr) -> Result<(bool, i64), Stop> {
 pub(super) fn get(context: &mut Context<'_>, call: &Call) -> Attempt {
     let (id, text) = named(call)?;
     let expected = &call.args[3];
+    let room = integer(&call.args[4])?;
+    if room < 0 {
+        return Ok(error("EINVAL"));
+    }
     let socket = match socket(context.files, integer(&call.args[0])?) {
         Ok(socket) => socket,
         Err(name) => return Ok(error(name)),
     };
     let options = current(context, socket);
     let (kind, tells_unread) = (socket.kind, socket.tells_unread);
+    let (zerocopy, stamping) = (i64::from(socket.errors.zerocopy), socket.errors.stamping());
     let differs = |found: String, wanted: String| {
         Err(Stop::fail(format!("{text} gives {found}, expected {wanted}")))
     };
@@ -173,14 +237,20 @@ pub(super) fn get(context: &mut Context<'_>, call: &Call) -> Attempt {
         _ => {
             let found = match id {
                 TCP_INQ => Some(i64::from(tells_unread)),
+                SO_ZEROCOPY => Some(zerocopy),
+                SO_TIMESTAMPING => Some(stamping),
                 _ => number(context, kind, &options, id),
             };
             let found = found.ok_or_else(|| Stop::unsupported(text.clone()))?;
+            // An int has no more than 32 bits: 0xffffffff is -1.
             let wanted = integer(expected)?;
-            if found != wanted {
+            if (found ^ wanted) & 0xffff_ffff != 0 {
                 return differs(found.to_string(), wanted.to_string());
             }
         }
+    }
+    if given_length(id, room).is_some_and(|given| given != room) {
+        return Err(Stop::fail(format!("{text} gives fewer bytes than the {room} expected")));
     }
     Ok(value(0))
 }
