@@ -36,13 +36,20 @@ fn another(single: &mut Single, listener: ListenerId, first: Seg) -> (Connection
     (single.accept(listener), port, single.own_number(0).0)
 }
 
-/// Data in order that nobody reads, until the stack has no memory.
+/// Data in order that nobody reads, until the stack has no memory: large segments, then smaller
+/// ones, so that less is left than any segment that comes later needs.
 fn exhaust(single: &mut Single, listener: ListenerId) -> ConnectionId {
     let (id, ..) = another(single, listener, syn().mss(1000));
     let mut seq = 1;
     while single.counters().rcv_pruned == 0 {
         single.inject(data(seq, 1000, 1));
         seq += 1000;
+        assert!(seq < 62_000, "the limit is never reached: {:?}", single.census());
+    }
+    seq -= 1000;
+    while single.counters().rcv_pruned == 1 {
+        single.inject(data(seq, 100, 1));
+        seq += 100;
         assert!(seq < 62_000, "the limit is never reached: {:?}", single.census());
     }
     single.take_segments();

@@ -17,6 +17,9 @@ type Make = dyn Fn(&Start) -> Box<dyn Controller> + Send + Sync;
 /// lives as long as the program. A closure that captures nothing is such by itself (`&|start| ..`),
 /// another one is made so by `Box::leak`.
 ///
+/// A controller is made when a connection begins, for its SYN, and anew when the handshake is
+/// complete.
+///
 /// A panic in the controller ends its connection, with the reason
 /// [`CloseReason::CongestionControl`](crate::CloseReason::CongestionControl) and a reset to the
 /// peer. In a program that aborts on panic it ends the program.

@@ -18,7 +18,7 @@ fn calls_options_and_flags_that_are_not_built_are_named() {
         ("+0 recv(4, ..., 10, MSG_ERRQUEUE) = 10", "MSG_ERRQUEUE"),
         ("+0 ioctl(4, FIOASYNC, [0]) = 0", "ioctl"),
         ("+0 `sysctl -q net.ipv4.tcp_no_such_thing=1`", "sysctl tcp_no_such_thing=1"),
-        ("+0 `sysctl -q net.ipv4.tcp_congestion_control=bbr`", "tcp_congestion_control=bbr"),
+        ("+0 `sysctl -q net.ipv4.tcp_congestion_control=vegas`", "tcp_congestion_control=vegas"),
         ("+0 `ip route add 10.0.0.0/8 dev tun0 initrwnd 5`", "command `ip route add"),
         ("+0 `tc qdisc add dev tun0 root pfifo limit 0`", "command `tc qdisc add"),
         ("+0 %{ assert tcpi_no_such_thing == 1 }%", "tcpi_no_such_thing"),
