@@ -24,4 +24,5 @@ pub mod scenario;
 pub mod scene;
 pub mod skip;
 pub mod socket_statistics;
+pub mod wan;
 pub mod watched;

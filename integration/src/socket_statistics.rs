@@ -22,13 +22,13 @@ impl Statistics {
             .output()
             .expect("starting ss");
         let text = String::from_utf8_lossy(&output.stdout);
-        let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+        let statistics = Statistics::from(&*text);
         assert!(
-            output.status.success() && !words.is_empty(),
+            output.status.success() && !statistics.0.is_empty(),
             "ss knows nothing of {connection:?}: {}",
             String::from_utf8_lossy(&output.stderr)
         );
-        Statistics(words)
+        statistics
     }
 
     /// Whether this word stands there alone.
@@ -52,6 +52,12 @@ impl Statistics {
     }
 }
 
+impl From<&str> for Statistics {
+    fn from(line: &str) -> Statistics {
+        Statistics(line.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
 /// Whether `ss` starts here.
 ///
 /// # Errors
@@ -71,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_word_is_found_alone_and_a_value_by_its_name() {
-        let words = "ESTAB 0 0 ts sack cubic wscale:7,10 mss:1448 advmss:1460";
-        let statistics = Statistics(words.split(' ').map(str::to_owned).collect());
+        let line = "ESTAB 0 0 ts sack cubic wscale:7,10 mss:1448 advmss:1460";
+        let statistics = Statistics::from(line);
         assert!(statistics.has("ts") && statistics.has("sack") && !statistics.has("wscale"));
         assert_eq!(statistics.value("wscale"), Some("7,10"));
         assert_eq!((statistics.number("mss"), statistics.number("advmss")), (1448, 1460));

@@ -69,9 +69,9 @@ async fn the_kernel_learns(scene: &Scene, opener: Opener, mtu: u32) {
     let (ours, kernels) = chain.pair(scene, opener).await;
     let connection = Connection::of(&ours);
     let mss = || chain.last().within(|| Statistics::of(&connection)).number("mss");
-    assert_eq!(mss(), full.into(), "before anything is known");
+    assert_eq!(mss(), u64::from(full), "before anything is known");
     let (kernels, ours) = transfer(kernels, ours).await;
-    assert_eq!(mss(), fits.into(), "what the kernel has learnt");
+    assert_eq!(mss(), u64::from(fits), "what the kernel has learnt");
     drop((ours, kernels));
     chain.quiet().await;
 }

@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cargo;
 mod ci;
 mod demo;
@@ -44,6 +45,8 @@ struct Arguments {
 enum Command {
     /// Build the demo and run it: a client on the kernel's TCP is served by Towpath.
     Demo(demo::Arguments),
+    /// Measure Towpath beside the kernel.
+    Bench(bench::Arguments),
     /// Run scripts in packetdrill's language against the engine, in virtual time.
     Drill(drill::Arguments),
     /// Run every test of the workspace and count those that were skipped.
@@ -79,6 +82,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let repository = Repository::locate()?;
     match command {
         Command::Demo(arguments) => demo::run(&repository, &arguments),
+        Command::Bench(arguments) => bench::run(&repository, &arguments),
         Command::Drill(arguments) => drill::run(&repository, &arguments),
         Command::Test => test::run(&repository),
         Command::Netns(arguments) => netns::run(&repository, &arguments),

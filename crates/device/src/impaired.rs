@@ -186,6 +186,15 @@ impl Payload for Arrived {
     fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }
+
+    fn ip_packet(&self) -> Option<&[u8]> {
+        self.0.data.ip_packet()
+    }
+
+    /// What is written over is a mark in the IP header, which no checksum of TCP covers.
+    fn overwrite(&mut self, offset: usize, bytes: &[u8]) {
+        self.0.data.overwrite(offset, bytes);
+    }
 }
 
 struct ImpairedRx {

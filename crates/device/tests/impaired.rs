@@ -15,7 +15,7 @@ use support::{
     send_all,
 };
 use tokio::time::{Instant, timeout};
-use towpath_device::netem::LinkConfig;
+use towpath_device::netem::{LinkConfig, StepMarking, Threshold};
 use towpath_device::{
     Capabilities, Device, Impaired, Rx, RxBatch, RxChecksum, RxPacket, Tx, TxBatch, memory,
 };
@@ -83,6 +83,26 @@ async fn a_rate_spreads_a_burst_over_time() {
         assert_eq!(receive(&mut *right_rx, 8).await.unwrap(), [numbered(n, 1_250)]);
         assert_eq!(start.elapsed(), Duration::from_millis(10 * (u64::from(n) + 1)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_marked_each_way() {
+    let marking = StepMarking::above(Threshold::Packets(0));
+    let busy = || LinkConfig::new().rate_bits_per_second(Some(1_000_000)).step_marking(marking);
+    let (left, right) = memory::pair(1500);
+    let left = Impaired::new(left, busy(), busy(), SEED).unwrap();
+    let links = left.statistics_handle();
+    let (mut left_rx, left_tx) = halves(left);
+    let (mut right_rx, right_tx) = halves(right);
+    // The first 40 bytes of IPv6 that are ECN-capable, and nothing behind them.
+    let capable = Bytes::from([&[0x60, 0x20][..], &[0; 38]].concat());
+    let marked = Bytes::from([&[0x60, 0x30][..], &[0; 38]].concat());
+    send_all(&*left_tx, [capable.clone(), capable.clone()]).await.unwrap();
+    send_all(&*right_tx, [capable.clone(), capable.clone()]).await.unwrap();
+    let expected = [capable, marked];
+    assert_eq!(receive_exactly(&mut *right_rx, 2).await.unwrap(), expected);
+    assert_eq!(receive_exactly(&mut *left_rx, 2).await.unwrap(), expected);
+    assert_eq!((links.rx().marked, links.tx().marked), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

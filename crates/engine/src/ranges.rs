@@ -62,6 +62,11 @@ impl Ranges {
         Some((left.max(start), right.min(end)))
     }
 
+    /// The end of the last range.
+    pub(crate) fn end(&self) -> Option<u64> {
+        self.by_start.last_key_value().map(|(_, end)| *end)
+    }
+
     pub(crate) fn clear(&mut self) {
         self.by_start.clear();
     }

@@ -13,6 +13,10 @@ use crate::instant::Instant;
 /// RFC 7323 section 5.5: TS.Recent says nothing after 24 days.
 const RECENT_EXPIRES: Duration = Duration::from_secs(24 * 24 * 3600);
 
+/// Linux's TCP_PAWS_WINDOW: how many ticks a segment may lie behind and still be taken. A peer whose
+/// processors read its clock at the same time may send in the other order.
+const OVERTAKEN: u32 = 1;
+
 /// The timestamps of a connection that negotiated them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timestamps {
@@ -32,9 +36,21 @@ impl Timestamps {
     }
 
     /// PAWS, RFC 7323 section 5.3 R1: whether a segment with this TSval is an old duplicate.
+    ///
+    /// Deviates: a TS.Recent of zero judges nothing. As Linux: some hosts put zero into their SYN and
+    /// their clock into what follows, half of whose values would count as old.
     // Implements: RFC7323 s5.3R1, RFC7323 s5.5
     pub(crate) fn is_old(&self, now: Instant, value: u32) -> bool {
-        (value.wrapping_sub(self.recent) as i32) < 0 && now - self.recent_at < RECENT_EXPIRES
+        (value.wrapping_sub(self.recent) as i32) < 0
+            && self.recent != 0
+            && now - self.recent_at < RECENT_EXPIRES
+    }
+
+    /// The same for a segment of an open connection.
+    ///
+    /// Deviates: RFC 7323 lets none be older. As Linux, one tick is not old yet.
+    pub(crate) fn is_out_of_date(&self, now: Instant, value: u32) -> bool {
+        self.is_old(now, value.wrapping_add(OVERTAKEN))
     }
 
     /// RFC 7323 section 4.3: TS.Recent follows the segment that begins at or before the last
@@ -109,8 +125,21 @@ mod tests {
         assert!(!timestamps.is_old(at(1), 5));
         assert!(timestamps.is_old(at(1), 5u32.wrapping_sub(1 << 30)));
         assert!(!timestamps.is_old(at(1), 6));
+        assert!(!timestamps.is_out_of_date(at(1), 4));
+        assert!(timestamps.is_out_of_date(at(1), 3));
         let days_25 = Instant::ZERO + Duration::from_secs(25 * 24 * 3600);
         assert!(!timestamps.is_old(days_25, 4));
+    }
+
+    // Shows: RFC7323 s5.3R1
+    #[test]
+    fn a_recent_value_of_zero_judges_nothing() {
+        let mut timestamps = Timestamps::new(0, 0, at(0));
+        let far = 3_000_000_000;
+        assert!(!timestamps.is_old(at(1), far));
+        timestamps.on_segment(at(1), far, SeqNumber(1), SeqNumber(1));
+        assert_eq!(timestamps.recent(), far);
+        assert!(timestamps.is_old(at(2), far - 1));
     }
 
     #[test]

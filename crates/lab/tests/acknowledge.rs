@@ -400,7 +400,7 @@ fn an_old_stamp_is_acknowledged_and_dropped() {
         single.take_segments();
         single.advance(secs(1));
         single.take_segments();
-        single.inject(data(11, 10, 1).ts(1_999, 0));
+        single.inject(data(11, 10, 1).ts(1_998, 0));
         single.expect(ack(1, 11).some_ts());
         single.read(id, 0);
         assert_eq!(single.counters().paws_estab, 1);

@@ -5,7 +5,8 @@ mod support;
 
 use support::{accepted, connected, ms, secs};
 use towpath_engine::{
-    Config, ConnectionId, IcmpError, IcmpErrorKind, SendFlags, SocketError, StateName,
+    Config, ConnectionId, Event, IcmpError, IcmpErrorKind, Readiness, SendFlags, SocketError,
+    StateName,
 };
 use towpath_lab::packet::Packet;
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn};
@@ -308,4 +309,40 @@ fn unread_data_and_zero_linger_reset_and_a_linger_time_does_not() {
             assert_eq!(single.census().connections, usize::from(!reset));
         });
     }
+}
+
+#[test]
+fn a_connection_knows_its_listener_and_one_of_our_own_has_none() {
+    let mut single = Single::server(Setup::default());
+    let listener = single.listen();
+    single.inject(syn());
+    single.inject(ack(1, 1));
+    let id = single.accept(listener);
+    assert_eq!(single.endpoint().listener_of(id), Some(listener));
+    let mut single = Single::client(Setup::default());
+    let id = connected(&mut single);
+    assert_eq!(single.endpoint().listener_of(id), None);
+}
+
+#[test]
+fn shutting_the_reading_side_wakes_who_reads_and_gives_the_end() {
+    let shut = |single: &mut Single, id| {
+        single.take_events();
+        let result = single.call(|endpoint, now| endpoint.shutdown_receive(now, id));
+        (result, single.take_events())
+    };
+    let mut single = Single::client(Setup::default());
+    let id = connected(&mut single);
+    assert!(!single.endpoint().readiness(id).contains(Readiness::READABLE));
+    let ended = Readiness::READABLE | Readiness::READ_CLOSED;
+    assert_eq!(shut(&mut single, id), (Ok(()), vec![Event::Ready(id, ended)]));
+    assert!(single.endpoint().readiness(id).contains(ended));
+    single.read_end(id);
+    single.inject(rst(1));
+    assert_eq!(shut(&mut single, id).0, Err(SocketError::NotConnected));
+    // In SYN-SENT the attempt is over.
+    let mut single = Single::client(Setup::default());
+    let id = syn_sent(&mut single);
+    assert_eq!(shut(&mut single, id).0, Ok(()));
+    single.expect_state(id, StateName::Closed);
 }

@@ -518,3 +518,65 @@ fn the_states_that_nobody_holds_are_counted() {
         assert_eq!((single.census().orphans, single.census().time_wait), (0, 1));
     });
 }
+
+#[test]
+fn what_a_closed_socket_had_written_counts_until_it_is_acknowledged_or_failed() {
+    for_each_server(&Config::default(), |single| {
+        let listener = single.listen();
+        let count =
+            |single: &Single| (single.endpoint().undelivered(), single.counters().orphans_failed);
+        let (good, ..) = another(single, listener, syn().mss(1000));
+        assert_eq!(count(single), (0, 0), "nothing was written");
+        single.write(good, 100);
+        single.take_segments();
+        assert_eq!(count(single), (1, 0));
+        single.close(good);
+        single.take_segments();
+        single.inject(ack(1, 101));
+        assert_eq!(count(single), (1, 0), "the FIN is not acknowledged");
+        single.inject(ack(1, 102));
+        assert_eq!(count(single), (0, 0));
+        single.inject(rst(1));
+        assert_eq!(count(single), (0, 0), "all was delivered");
+
+        let (bad, ..) = another(single, listener, syn().mss(1000));
+        single.write(bad, 100);
+        single.close(bad);
+        single.take_segments();
+        single.inject(rst(1));
+        assert_eq!(count(single), (0, 1));
+        // One that is still held has somebody to be told.
+        let (held, ..) = another(single, listener, syn().mss(1000));
+        single.write(held, 100);
+        single.take_segments();
+        single.inject(rst(1));
+        assert_eq!(count(single), (0, 1));
+    });
+}
+
+#[test]
+fn who_was_refused_memory_is_not_writable_until_there_is_some() {
+    for_each_server(&small(), |single| {
+        let listener = single.listen();
+        let (greedy, port, iss) = another(single, listener, syn().mss(1000));
+        let (other, ..) = another(single, listener, syn().mss(1000));
+        while single.try_write(greedy, 1000).is_ok() {}
+        assert_eq!(single.try_write(other, 1000), Err(SocketError::WouldBlock));
+        let writable =
+            |single: &Single, id| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
+        assert!(!writable(single, other), "or its writer would turn in circles");
+        single.take_events();
+        single.set_peer_port(port);
+        single.set_iss(iss);
+        for _ in 0..100 {
+            let sent = single.take_segments();
+            let Some(end) = sent.iter().map(|(seq, len, _)| seq + *len as u32).max() else { break };
+            single.inject(ack(1, end).win(60_000));
+        }
+        let events = single.take_events();
+        assert!(events.contains(&Event::Ready(other, Readiness::WRITABLE)), "{events:?}");
+        assert!(writable(single, other));
+        assert_eq!(single.try_write(other, 1000), Ok(1000));
+        single.take_segments();
+    });
+}

@@ -4,8 +4,8 @@ mod support;
 
 use support::{accept_from, accepted, ms, secs};
 use towpath_engine::{
-    CloseReason, Config, FinWait2, ListenRequest, QuickAck, SendFlags, SocketError, SocketOptions,
-    StateName,
+    CloseReason, Config, Event, FinWait2, ListenRequest, QuickAck, Readiness, SendFlags,
+    SocketError, SocketOptions, StateName,
 };
 use towpath_lab::segment::{ack, data, fin, rst, rst_ack, syn, syn_ack};
 use towpath_lab::single::{Setup, Single, for_each_client, for_each_server};
@@ -381,5 +381,52 @@ fn quick_acknowledgment_is_switched_off_and_on() {
         single.expect(ack(1, 21));
         single.call(|endpoint, now| endpoint.set_quick_ack(now, id, QuickAck::Once)).unwrap();
         single.expect_nothing();
+    });
+}
+
+#[test]
+fn who_waits_to_write_after_the_limit_of_unsent_bytes_was_lowered_is_told_of_room() {
+    for_each_server(&Config::default(), |single| {
+        single.set_window(2000);
+        let id = accepted(single);
+        single.write(id, 6000);
+        assert_eq!(single.take_segments().len(), 2);
+        let writable =
+            |single: &Single| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
+        assert!(writable(single));
+        single.set(id, |options| options.notsent_lowat = Some(4000));
+        assert!(!writable(single));
+        single.take_events();
+        single.inject(ack(1, 2001).win(3000));
+        assert_eq!(single.take_segments().len(), 3);
+        assert!(writable(single));
+        assert_eq!(single.take_events(), [Event::Ready(id, Readiness::WRITABLE)]);
+    });
+}
+
+#[test]
+fn who_filled_the_buffer_exactly_by_small_writes_is_told_of_room() {
+    for_each_server(&Config::default(), |single| {
+        single.set_window(2000);
+        let id = accepted(single);
+        single.set(id, |options| options.send_buffer = Some(2560));
+        let writable =
+            |single: &Single| single.endpoint().readiness(id).contains(Readiness::WRITABLE);
+        let mut written = 0;
+        while writable(single) {
+            let flags = SendFlags::default();
+            let sent = single.call(|endpoint, now| endpoint.send_small(now, id, &[1; 512], flags));
+            assert_eq!(sent, Ok(512), "nobody is turned away");
+            written += 1;
+        }
+        assert_eq!(written, 10);
+        single.take_events();
+        for _ in 0..2 {
+            let sent = single.take_segments();
+            let end = sent.iter().map(|(seq, len, _)| seq + *len as u32).max().unwrap();
+            single.inject(ack(1, end).win(5000));
+        }
+        assert_eq!(single.take_events(), [Event::Ready(id, Readiness::WRITABLE)]);
+        single.take_segments();
     });
 }

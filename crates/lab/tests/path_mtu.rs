@@ -272,3 +272,18 @@ fn an_ipv6_flow_has_one_label_and_another_flow_another() {
     single.inject(syn().mss(1000));
     assert_eq!(single.take_packets()[0].1.ip.flow_label, 0);
 }
+
+// Shows: H-46
+#[test]
+fn a_report_that_says_nothing_new_sends_nothing_again() {
+    for_each_client(&Config::default(), |single| {
+        let id = connected(single);
+        let full = mss(single, id) as usize;
+        single.write(id, 2 * full);
+        assert_eq!(sizes(single), [full; 2]);
+        too_big(single, 1400, 1);
+        assert!(!single.take_segments().is_empty());
+        too_big(single, 1400, 1);
+        single.expect_nothing();
+    });
+}

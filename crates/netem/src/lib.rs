@@ -2,7 +2,8 @@
 //!
 //! A [`Link`] carries packets one way. Whoever drives it says what time it is, offers packets, asks
 //! when the next one arrives and takes those that have. Between the two ends the link loses,
-//! duplicates, corrupts, queues, paces, delays and reorders them, as its [`LinkConfig`] says.
+//! duplicates, polices, queues, marks, paces, corrupts, delays and reorders them, as its
+//! [`LinkConfig`] says. A [`Duplex`] is a link each way.
 //!
 //! Every decision is a function of the seed, the stage and the number of the packet, so a run
 //! replays to the bit, and changing one stage leaves the decisions of the others alone: the
@@ -35,15 +36,26 @@
 //! they do the link treats the earlier time as it would treat any other, without panicking.
 #![forbid(unsafe_code)]
 
+mod codel;
 mod config;
 mod delay;
+mod duplex;
+mod fifo;
+mod harm;
+mod ip;
+mod jitter;
 mod link;
 mod loss;
 mod payload;
-mod rate;
+mod policer;
 mod seed;
 mod stage;
+mod wire;
 
-pub use config::{LinkConfig, LinkError};
-pub use link::{IN_FLIGHT_LIMIT, Link, LinkStatistics};
+pub use config::{
+    AckCompression, CoDel, DuplexConfig, Gilbert, Jitter, LinkConfig, LinkError, Outage, PacketSet,
+    Policer, RateChange, RouteChange, SettingsError, StepMarking, Threshold,
+};
+pub use duplex::{Direction, Duplex};
+pub use link::{IN_FLIGHT_LIMIT, Link, LinkStatistics, QueueLength};
 pub use payload::Payload;

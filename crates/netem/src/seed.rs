@@ -25,6 +25,11 @@ pub(crate) enum Purpose {
     Corrupt = 3,
     CorruptedBit = 4,
     Reorder = 5,
+    GilbertState = 6,
+    GilbertLoss = 7,
+    AckLoss = 8,
+    Jitter = 9,
+    JitterRepeat = 10,
 }
 
 impl Stream {
@@ -80,6 +85,11 @@ mod tests {
                 Purpose::Corrupt,
                 Purpose::CorruptedBit,
                 Purpose::Reorder,
+                Purpose::GilbertState,
+                Purpose::GilbertLoss,
+                Purpose::AckLoss,
+                Purpose::Jitter,
+                Purpose::JitterRepeat,
             ] {
                 for position in 0..100 {
                     assert!(seen.insert(Stream::new(seed, purpose).at(position)));

@@ -91,8 +91,8 @@ pub use towpath_device::{TunConfig, TunDevice, TunError};
 /// calls nothing of the stack. `examples/own_congestion_control.rs` is a whole one.
 pub use towpath_engine::congestion;
 pub use towpath_engine::{
-    BufferSizes, Census, CloseReason, Config, ConfigError, CongestionControl,
-    Counters as ProtocolCounters, Setting, StateName, TcpInfo,
+    BufferSizes, Census, Chronograph, CloseReason, Config, ConfigError, CongestionControl,
+    Counters as ProtocolCounters, Instant, Setting, StateName, TcpInfo,
 };
 
 /// The README's example, compiled and run as a test.

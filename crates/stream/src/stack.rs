@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::ToSocketAddrs;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use towpath_engine::{Census, Config};
+use towpath_engine::{Census, Config, Instant};
 
 use crate::ambient::{self, EnterGuard, Scope};
 use crate::builder::StackBuilder;
@@ -165,6 +165,11 @@ impl Stack {
     /// What the stack holds now: connections, timers, bytes. All zero when all is closed.
     pub fn census(&self) -> Census {
         self.lease.look(|inner| inner.endpoint.census())
+    }
+
+    /// What the stack's clock says, in which [`TcpInfo`](crate::TcpInfo) tells its instants.
+    pub fn now(&self) -> Instant {
+        self.lease.shared().clock().now()
     }
 
     /// The stack's addresses with their prefix lengths.

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +50,12 @@ impl TunIo {
     async fn in_error(self: Arc<Self>) -> io::Result<()> {
         self.ready.ready(Interest::ERROR).await?.clear_ready();
         Ok(())
+    }
+}
+
+impl AsFd for TunIo {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ready.get_ref().as_fd()
     }
 }
 

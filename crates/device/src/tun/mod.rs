@@ -30,6 +30,7 @@ mod tests;
 pub use config::TunConfig;
 pub use error::TunError;
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use self::io::{TunIo, TunRx, TunTx};
@@ -102,6 +103,14 @@ impl TunDevice {
     #[must_use]
     pub fn origin(&self) -> TunOrigin {
         self.origin
+    }
+}
+
+/// The open interface itself, for programs that move packets without tokio: whoever duplicates it
+/// reads and writes one IP packet a call, never blocks, and keeps the interface.
+impl AsFd for TunDevice {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.as_fd()
     }
 }
 

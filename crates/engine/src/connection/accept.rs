@@ -1,6 +1,7 @@
 //! Whether a segment is of this connection's present: sequence number, timestamps, RST and SYN, by
 //! RFC 9293 section 3.10.7.4, RFC 7323 section 5.3 and RFC 5961.
 
+use towpath_wire::SeqNumber;
 use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, Segment};
 
@@ -74,7 +75,7 @@ impl Connection {
         else {
             return false;
         };
-        if !timestamps.is_old(now, option.value) {
+        if !timestamps.is_out_of_date(now, option.value) {
             return false;
         }
         let repeated = len == 0
@@ -202,8 +203,14 @@ impl Connection {
             }
             return;
         }
+        self.answer_duplicate(context, segment.seq, segment.sequence_len(text_len));
+    }
+
+    /// The ACK that answers sequence numbers of which nothing is kept. Where they came before, our
+    /// ACKs are lost or late: the next ones do not wait (Linux's `tcp_send_dupack`).
+    pub(super) fn answer_duplicate(&mut self, context: &Context<'_>, seq: SeqNumber, len: u32) {
         let around = self.surroundings(context.config);
-        self.recv.report_duplicate(segment.seq, text_len as u32, around);
+        self.recv.report_duplicate(seq, len, around);
         self.recv.policy_mut().owe_now();
     }
 }

@@ -91,6 +91,10 @@ impl Connection {
         if self.send.wnd() > 0 && window == WindowUpdate::Changed {
             self.send.reset_probes();
         }
+        if self.timers.is_armed(TimerKind::Persist) && self.send.is_window_limited() {
+            // The wait for the next probe begins with the answer to the last, as on Linux.
+            self.timers.stop(TimerKind::Persist);
+        }
         // Recovery.
         let prior_in_flight_bytes = self.recovery.pipe();
         let delivered_before = self.recovery.delivered();

@@ -56,6 +56,8 @@ impl Connection {
             self.user.raise(Readiness::READABLE);
         }
         self.grow_send_buffer(config);
+        // A smaller limit can end readiness without a write.
+        self.note_room(config);
         self.check_room(config);
         if options.congestion != before.congestion && self.state.is_synchronized() {
             let controller = self.congestion.controller();

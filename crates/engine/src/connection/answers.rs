@@ -95,6 +95,13 @@ mod tests {
             .collect()
     }
 
+    #[test]
+    fn the_noise_is_splitmix64() {
+        let mut answers = Answers::new(SeqNumber(0));
+        let noise = [answers.next_noise(), answers.next_noise(), answers.next_noise()];
+        assert_eq!(noise, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+    }
+
     // Shows: RFC5961 s7, H-06
     #[test]
     fn two_a_second_by_distance_and_any_number_where_that_is_switched_off() {

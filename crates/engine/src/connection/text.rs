@@ -6,7 +6,7 @@ use super::arrive::Step;
 use super::state::{StateName, Transition};
 use super::{Connection, Context, Reset};
 use crate::chunks::Chunks;
-use crate::error::CloseReason;
+use crate::error::{CloseReason, SocketError};
 use crate::event::Readiness;
 use crate::instant::Instant;
 use crate::memory::Supply;
@@ -32,16 +32,17 @@ impl Connection {
             // The peer has sent its FIN. A copy of what came before is answered with where we
             // stand, nonsense beyond it is ignored.
             if segment.seq.before(self.recv.nxt()) {
-                self.recv.policy_mut().owe_now();
+                let len = segment.sequence_len(payload.len());
+                self.answer_duplicate(context, segment.seq, len);
             }
             return Step::Done;
         }
         let after = segment.seq + payload.len() as u32;
-        if !self.is_attached() && after.after(self.recv.nxt()) {
+        if self.is_reading_over() && after.after(self.recv.nxt()) {
             // Nobody will ever read it: say so (RFC 9293 section 3.6.1, RFC 2525 section 2.17).
             context.counters.abort_on_data += 1;
             self.owed.reset = Some(Reset::Answer(segment.ack));
-            self.end(context, CloseReason::Aborted);
+            self.fail(context, CloseReason::Aborted, SocketError::ConnectionReset);
             return Step::Done;
         }
         if context.supply == Supply::Refused && after.after(self.recv.nxt()) && !payload.is_empty()
@@ -89,7 +90,7 @@ impl Connection {
             if let (Some(timestamps), Some(option)) = (&self.timestamps, segment.options.timestamps)
                 && let Some(sample) = timestamps.sample(now, option.echo)
             {
-                self.recv.on_rtt(sample);
+                self.recv.on_echo(option.echo, sample, text_len, received.readable);
             }
         }
         if let Owes::By(deadline) = received.owes
@@ -101,6 +102,13 @@ impl Connection {
             self.on_fin(context);
         }
         Step::Done
+    }
+
+    /// Whether nobody will read what arrives. SHUT_RD alone does not say so, since writing goes on;
+    /// with our FIN it does, as on Linux.
+    fn is_reading_over(&self) -> bool {
+        let ours_is_sent = matches!(self.state.name(), StateName::FinWait1 | StateName::FinWait2);
+        !self.is_attached() || ours_is_sent && self.user.is_read_shut()
     }
 
     /// The peer's FIN is in order.

@@ -77,6 +77,11 @@ impl UserSide {
         }
     }
 
+    /// The application reads no more.
+    pub(super) fn is_read_shut(&self) -> bool {
+        self.read_shut
+    }
+
     /// Something became ready.
     pub(crate) fn raise(&mut self, readiness: Readiness) {
         if self.attached {
@@ -156,7 +161,9 @@ impl Connection {
         if over || self.user.write_shut {
             readiness |= Readiness::WRITE_CLOSED | Readiness::WRITABLE;
         }
-        if self.state.may_send() && self.is_room_worth_a_wake(config) {
+        // Whoever was refused memory would only be refused again.
+        let may_write = self.is_room_worth_a_wake(config) && !self.user.wants_memory;
+        if self.state.may_send() && may_write {
             readiness |= Readiness::WRITABLE;
         }
         readiness

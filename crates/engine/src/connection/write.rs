@@ -125,8 +125,8 @@ impl Connection {
         self.send.room() >= self.least_room() && self.send.unsent().saturating_mul(2) < limit
     }
 
-    /// After a grant: who waits for readiness without having been turned away is told as well.
-    fn note_room(&mut self, config: &Config) {
+    /// After a grant, or a change of options: who waits for readiness without having been turned away is told as well.
+    pub(super) fn note_room(&mut self, config: &Config) {
         self.user.wants_room |= !self.is_room_worth_a_wake(config);
     }
 

@@ -195,6 +195,14 @@ impl AckPolicy {
         Owes::Now
     }
 
+    /// The compressed ACK, if there is one, leaves now with these blocks: the next would not report
+    /// all of them.
+    pub(crate) fn release_compressed(&mut self, blocks: impl FnOnce() -> Blocks) {
+        if std::mem::take(&mut self.compressed) > 0 && !self.owed.is_full() {
+            self.owed.push(blocks());
+        }
+    }
+
     /// What waited behind holes is gone: owed ACKs do not report it.
     pub(crate) fn forget_blocks(&mut self) {
         self.owed.iter_mut().for_each(Blocks::clear);
@@ -351,6 +359,51 @@ mod tests {
             policy.on_ack_sent();
         }
         assert_eq!(arrive(&mut policy, 20), Owes::By(at(60)));
+    }
+
+    /// The delay of an ACK after segments that came in these gaps, in milliseconds.
+    fn delay_after(gaps: &[u64], srtt: Option<u64>) -> Option<u128> {
+        let mut policy = AckPolicy::new(44);
+        let mut now = 0;
+        policy.on_data(at(now), Duration::from_secs(1), 40);
+        policy.stop_quick();
+        for gap in gaps {
+            now += gap;
+            policy.on_data(at(now), Duration::from_secs(1), 40);
+        }
+        match policy.decide(at(now), false, false, None, srtt.map(Duration::from_millis)) {
+            Owes::By(due) => Some((due - at(now)).as_millis()),
+            Owes::Now => None,
+        }
+    }
+
+    // Shows: 9293 MUST-40
+    #[test]
+    fn the_delay_follows_the_gaps_and_is_from_40_to_200_ms_and_no_round_trip_too_long() {
+        for (gaps, srtt, delay) in [
+            (&[][..], None, 40),
+            (&[30], None, 50),
+            (&[30, 49], None, 74),
+            (&[30, 49, 73], None, 110),
+            (&[30, 49, 73], Some(60), 60),
+            (&[30, 49, 73], Some(10), 40),
+            (&[30, 49, 73, 109, 163, 200], None, 200),
+            (&[30, 10], None, 45),
+        ] {
+            assert_eq!(delay_after(gaps, srtt), Some(delay), "{gaps:?} {srtt:?}");
+        }
+    }
+
+    #[test]
+    fn quick_acks_are_used_up_one_by_one() {
+        let mut policy = AckPolicy::new(44);
+        policy.on_data(at(0), RTO, 6);
+        let mut quick = 0;
+        while policy.decide(at(0), false, false, None, None) == Owes::Now {
+            policy.on_ack_sent();
+            quick += 1;
+        }
+        assert_eq!(quick, 3, "half of the window's segments");
     }
 
     // Shows: 9293 SHLD-19

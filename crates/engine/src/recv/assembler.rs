@@ -305,6 +305,21 @@ mod tests {
         assert_eq!(assembler.place(100, Bytes::from_static(b"x"), 4), Placed::TooMany);
     }
 
+    #[test]
+    fn one_read_takes_so_many_chunks_and_not_a_byte_too_many() {
+        let mut assembler = Assembler::default();
+        for chunk in 0..40u64 {
+            let piece = Bytes::from(vec![chunk as u8; 600]);
+            assembler.place(600 * chunk, piece, MANY);
+        }
+        assert_eq!(assembler.peek(usize::MAX).count(), MAX_CHUNKS);
+        assert_eq!(assembler.take(1200).count(), 2, "no crumb of a third");
+        assert_eq!(assembler.take(1).len(), 1);
+        let chunks = assembler.take(usize::MAX);
+        assert_eq!((chunks.count(), chunks.len()), (MAX_CHUNKS, 599 + 31 * 600));
+        assert_eq!(assembler.readable(), 40 * 600 - 1201 - chunks.len());
+    }
+
     proptest! {
         #[test]
         fn whatever_the_order_the_stream_is_what_was_sent(

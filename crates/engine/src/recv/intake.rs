@@ -163,6 +163,10 @@ impl RecvSpace {
         around: Surroundings,
     ) -> Received {
         let mut verdict = Verdict::Duplicate;
+        if around.sack && self.sack.crowds_out(start, end) {
+            let sack = &mut self.sack;
+            self.policy.release_compressed(|| sack.report(4));
+        }
         if let Some((from, to)) = self.sack.overlap(start, end) {
             if around.dsack {
                 self.sack.on_duplicate(from, to);
@@ -191,10 +195,27 @@ impl RecvSpace {
             }
             offset = chunk_end;
         }
+        if verdict == Verdict::OutOfOrder {
+            self.make_room_beyond_hole(end - start, around.sack);
+        }
         let compress = around.sack && !self.sack.owes_duplicate();
         let blocks = if around.sack { self.sack.report(4) } else { ArrayVec::new() };
         let owes = self.policy.owe_duplicate(now, blocks, compress, around.srtt);
         Received { readable: 0, fin: false, owes, verdict }
+    }
+
+    /// What waits behind a hole takes room that its sender counts on: the buffer grows by it, and
+    /// with SACK the offered window as with data in order.
+    fn make_room_beyond_hole(&mut self, len: u64, sack: bool) {
+        let span = self.sack.highest().saturating_sub(self.assembler.next());
+        if let Some(capacity) = self.tune.on_out_of_order(span, self.advertised_mss) {
+            self.window.grow_capacity(capacity.min(self.max_capacity));
+        }
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        let held = self.held();
+        if sack && self.window.on_in_order(len.max(self.advertised_mss), held) {
+            self.policy.on_window_growth();
+        }
     }
 
     /// Appends what lies in `[start, end)`; the payload begins `skip` bytes before `start`.

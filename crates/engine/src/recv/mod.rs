@@ -252,13 +252,15 @@ impl RecvSpace {
     /// A segment that carries nothing new, or lies out of the window, owes an ACK, with a D-SACK
     /// where it repeats bytes.
     pub(crate) fn report_duplicate(&mut self, seq: SeqNumber, len: u32, around: Surroundings) {
-        if len == 0 || !around.dsack {
+        let nxt = self.nxt();
+        if len == 0 || !seq.before(nxt) {
             return;
         }
-        let next = self.assembler.next();
-        let below = self.seq(next).signed_distance_from(seq);
-        if below > 0
-            && let Some(from) = next.checked_sub(below as u64)
+        self.policy.enter_quick_mode(self.window_segments());
+        // The FIN is a number like any other.
+        let next = self.assembler.next() + u64::from(self.fin_received);
+        if around.dsack
+            && let Some(from) = next.checked_sub(u64::from(nxt.distance_from(seq)))
         {
             self.sack.on_duplicate(from, (from + u64::from(len)).min(next));
         }
@@ -272,7 +274,8 @@ impl RecvSpace {
             return chunks;
         }
         self.urgent.on_read(self.read_to());
-        if let Some(capacity) = self.tune.on_read(now, chunks.len(), self.advertised_mss) {
+        let span = self.sack.highest().saturating_sub(self.assembler.next());
+        if let Some(capacity) = self.tune.on_read(now, chunks.len(), span, self.advertised_mss) {
             self.window.grow_capacity(capacity.min(self.max_capacity));
         }
         if !self.fin_received {
@@ -311,8 +314,13 @@ impl RecvSpace {
         self.policy.owed_blocks().unwrap_or(self.sack.pending()).min(max_blocks)
     }
 
-    pub(crate) fn on_rtt(&mut self, sample: Duration) {
-        self.tune.on_rtt(sample);
+    /// A segment brought `text_len` bytes, of them `readable` new ones in order, and echoed a
+    /// timestamp of ours.
+    pub(crate) fn on_echo(&mut self, echo: u32, sample: Duration, text_len: usize, readable: u64) {
+        // A small one may have waited for its application.
+        if text_len >= self.rcv_mss as usize {
+            self.tune.on_echo(echo, sample, self.readable() as u64 <= readable);
+        }
     }
 
     /// The application chose another buffer or clamp.
@@ -400,6 +408,7 @@ impl RecvSpace {
 mod tests {
     use bytes::Bytes;
 
+    use super::ack_policy::Owes;
     use super::intake::Received;
     use super::*;
     use crate::connection::options::SocketOptions;
@@ -478,6 +487,55 @@ mod tests {
         assert_eq!((received.readable, received.verdict), (0, Verdict::Duplicate));
         let ack = recv.acknowledge(3);
         assert_eq!(ack.sack.as_slice(), [SackBlock { left: IRS + 1, right: IRS + 5 }]);
+    }
+
+    #[test]
+    fn the_next_acks_blocks_are_known_before_it_leaves() {
+        let mut recv = space();
+        assert_eq!(recv.sack_blocks(3), 0);
+        for (hole, blocks) in [(1, 1), (2, 2), (3, 3), (4, 3)] {
+            text(&mut recv, 10 * hole, b"x", false);
+            let known = recv.sack_blocks(3);
+            let ack = recv.acknowledge(3);
+            assert_eq!((known, ack.sack.len()), (blocks, blocks), "{hole}");
+        }
+        assert_eq!(recv.sack_blocks(0), 0);
+    }
+
+    #[test]
+    fn the_peers_segment_size_is_a_size_that_comes_twice_without_the_end_of_a_write() {
+        for (len, push, fin, estimate) in [
+            (200, false, false, 200),
+            (200, true, false, 536),
+            (200, false, true, 536),
+            (87, false, false, 536),
+            (88, false, false, 88),
+        ] {
+            let mut recv = space();
+            recv.measure(len, push, fin);
+            assert_eq!(recv.rcv_mss(), 536, "once is nothing");
+            recv.measure(len, push, fin);
+            assert_eq!(recv.rcv_mss(), estimate, "{len} {push} {fin}");
+        }
+        // From the guess on, also at the end of a write.
+        let mut recv = space();
+        recv.measure(1000, false, false);
+        for _ in 0..2 {
+            recv.measure(536, true, false);
+        }
+        assert_eq!(recv.rcv_mss(), 536);
+    }
+
+    #[test]
+    fn acks_of_holes_are_put_together_from_the_fourth_on_but_never_one_with_a_d_sack() {
+        let mut recv = space();
+        let mut owes = Vec::new();
+        for hole in 1..=4 {
+            owes.push(text(&mut recv, 10 * hole, b"xy", false).owes);
+        }
+        owes.push(text(&mut recv, 40, b"xy", false).owes);
+        let now = Owes::Now;
+        assert_eq!(owes, [now, now, now, Owes::By(Instant::from_millis(1)), now]);
     }
 
     // Shows: H-68

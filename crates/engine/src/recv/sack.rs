@@ -12,6 +12,8 @@ use crate::ranges::Ranges;
 pub(crate) type Block = (u64, u64);
 /// An ACK has room for three blocks beside timestamps, four without.
 const MAX_BLOCKS: usize = 4;
+/// Blocks that survive the loss of an ACK: as Linux, two.
+const SURE_BLOCKS: usize = 2;
 
 /// What a receiver reports.
 #[derive(Debug, Default)]
@@ -35,6 +37,13 @@ impl SackReporter {
         self.recent.insert(0, (left, right));
     }
 
+    /// Whether a report of `[start, end)` moves or drops a block that only a few ACKs have reported:
+    /// one behind the first two, which is all that the next ACK is sure to have room for.
+    pub(crate) fn crowds_out(&self, start: u64, end: u64) -> bool {
+        let place = self.recent.iter().position(|block| block.1 >= start && block.0 <= end);
+        place.unwrap_or(self.recent.len()) >= SURE_BLOCKS
+    }
+
     /// `[start, end)` arrived again. `next` is the first missing byte.
     // Implements: RFC2883 s4a, RFC2883 s4b, RFC2883 s4c
     pub(crate) fn on_duplicate(&mut self, start: u64, end: u64) {
@@ -52,6 +61,11 @@ impl SackReporter {
             }
             self.recent.insert(0, around);
         }
+    }
+
+    /// The end of what is held.
+    pub(crate) fn highest(&self) -> u64 {
+        self.held.end().unwrap_or(0)
     }
 
     /// What of `[start, end)` is held beyond a hole already: the first such piece.
@@ -138,6 +152,18 @@ mod tests {
         assert!(!sack.report(4).contains(&(900, 1000)));
         sack.on_advance(400);
         assert_eq!(sack.report(4).as_slice(), [(700, 800), (500, 600), (900, 1000)]);
+    }
+
+    #[test]
+    fn a_third_block_is_crowded_out_by_what_touches_neither_of_the_first_two() {
+        let mut sack = SackReporter::default();
+        sack.on_out_of_order(100, 200);
+        assert!(!sack.crowds_out(300, 400));
+        sack.on_out_of_order(300, 400);
+        assert!(sack.crowds_out(500, 600));
+        assert!(!sack.crowds_out(200, 250), "it extends the second");
+        sack.on_out_of_order(500, 600);
+        assert!(sack.crowds_out(200, 250), "it moves the third to the front");
     }
 
     // Shows: RFC2018 s4d

@@ -565,6 +565,37 @@ mod tests {
         assert_eq!(send.wnd(), 0x8000);
     }
 
+    #[test]
+    fn what_ends_on_the_edge_of_a_shrunk_window_is_sent_again_and_a_byte_more_is_not() {
+        for (window, again) in [(2000, true), (1999, false)] {
+            let mut send = space(3000);
+            write(&mut send, 3000);
+            while send_next(&mut send).is_ok() {}
+            let una = send.una();
+            send.update_window(SeqNumber(2), una, window);
+            assert_eq!(send.plan_again(una + 1000, 1000).is_some(), again, "{window}");
+        }
+    }
+
+    #[test]
+    fn delivered_is_what_was_written_and_the_fin_once_all_of_it_is_acknowledged() {
+        let mut send = space(3000);
+        assert!(send.is_delivered(), "nothing was written");
+        write(&mut send, 1000);
+        assert!(!send.is_delivered(), "unsent");
+        send_next(&mut send).unwrap();
+        assert!(!send.is_delivered(), "outstanding");
+        let garbage = &mut Garbage::default();
+        send.acknowledge(send.nxt(), garbage);
+        assert!(send.is_delivered());
+        send.queue_fin();
+        assert!(!send.is_delivered(), "the FIN is to be sent");
+        send_next(&mut send).unwrap();
+        assert!(!send.is_delivered(), "the FIN is outstanding");
+        send.acknowledge(send.nxt(), garbage);
+        assert!(send.is_delivered());
+    }
+
     // Shows: RFC9293 s3.10.7.4n
     #[test]
     fn only_a_newer_segment_changes_the_window() {

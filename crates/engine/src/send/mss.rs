@@ -120,7 +120,10 @@ mod tests {
         let mss = SendMss::new("192.0.2.1".parse().unwrap(), Some(1460), None, 1500, false, 48);
         assert_eq!(mss.bounded_by_window(65_535), 1460);
         assert_eq!(mss.bounded_by_window(2000), 1000);
+        assert_eq!(mss.bounded_by_window(537), 268);
+        assert_eq!(mss.bounded_by_window(536), 536);
         assert_eq!(mss.bounded_by_window(500), 500);
         assert_eq!(mss.bounded_by_window(3), 48);
+        assert_eq!(mss.bounded_by_window(0), 1460, "before the first window is known");
     }
 }
