@@ -94,7 +94,7 @@ impl Bbr3 {
 
     /// CheckProbeRTTDone and ExitProbeRTT.
     pub(super) fn check_probe_rtt_done(&mut self, now: Instant) {
-        if !self.probe_rtt.done_at.is_some_and(|done_at| now > done_at) {
+        if self.probe_rtt.done_at.is_none_or(|done_at| now <= done_at) {
             return;
         }
         self.probe_rtt.min_delay_at = now;
