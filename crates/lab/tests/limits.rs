@@ -114,8 +114,9 @@ fn without_memory_what_lies_out_of_order_goes_and_what_was_acknowledged_stays() 
         let listener = single.listen();
         let first = || syn().mss(1000).sack_ok();
         let (id, port, iss) = another(single, listener, first());
-        single.inject(data(1001, 1000, 1));
-        single.expect(ack(1, 1).sack(&[(1001, 2001)]));
+        // Less than what comes in order later: the memory is gone again then.
+        single.inject(data(1001, 500, 1));
+        single.expect(ack(1, 1).sack(&[(1001, 1501)]));
         let greedy = exhaust(single, listener);
         single.set_peer_port(port);
         single.set_iss(iss);
