@@ -27,9 +27,10 @@ fn a_new_connection_shows_what_was_agreed() {
 #[test]
 fn segments_are_counted_by_what_became_of_them() {
     for_each_server(&Config::default(), |single| {
-        let id = support::accept_from(single, syn().mss(1000).sack_ok());
+        let id = accept_after(single, syn().mss(1000).sack_ok(), ms(40));
         single.write(id, 5000);
         single.take_segments();
+        single.advance(ms(40));
         let counts = |info: &TcpInfo| {
             [
                 info.unacked_segments,

@@ -168,6 +168,14 @@ impl SendSpace {
     pub(crate) fn wnd(&self) -> u32 {
         self.wnd
     }
+    /// The largest window that the peer ever offered.
+    pub(crate) fn max_wnd(&self) -> u32 {
+        self.max_wnd
+    }
+    /// Whether something new waits that the peer's window takes.
+    pub(crate) fn may_send_beyond(&self) -> bool {
+        self.unsent() > 0 && self.window_room() > 0
+    }
     pub(crate) fn scale(&self) -> WindowScale {
         self.scale
     }

@@ -139,6 +139,7 @@ fn a_probe_that_loses_two_percent_sets_the_long_term_bound_and_ends() {
         now: at(200),
         kind: CongestionKind::Loss,
         in_flight_bytes: 600 * MSS,
+        left_in_flight_bytes: 0,
         mss: MSS as u32,
     });
     bbr.on_lost(at(200), &lost(MSS, 12 * MSS, 600 * MSS));
@@ -487,6 +488,7 @@ fn a_time_out_leaves_one_segment_and_the_end_of_recovery_restores_the_window() {
         now: at(200),
         kind: CongestionKind::Timeout,
         in_flight_bytes: 600 * MSS,
+        left_in_flight_bytes: 0,
         mss: MSS as u32,
     });
     assert_eq!((bbr.window(), bbr.prior_window), (MSS, 600 * MSS));
@@ -505,6 +507,7 @@ fn a_mark_is_congestion() {
             now,
             kind: CongestionKind::Ecn,
             in_flight_bytes: 600 * MSS,
+            left_in_flight_bytes: 0,
             mss: MSS as u32,
         });
     };
