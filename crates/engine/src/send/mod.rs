@@ -341,8 +341,11 @@ impl SendSpace {
     pub(crate) fn may_update_window(&self, seq: SeqNumber, ack: SeqNumber, field: u16) -> bool {
         let wnd = self.scale.scale_up(field);
         // Deviates: RFC 9293 takes the later of two segments with equal numbers. As Linux, the larger
-        // window of two, which cannot be told apart if the network swapped them; or none at all.
-        let newer = self.wl1.before(seq)
+        // window of two, which cannot be told apart if the network swapped them; or none at all. And
+        // as Linux, what acknowledges something new is newer, though its text fills an old hole: else
+        // SND.UNA would move and take the edge of an old window with it.
+        let newer = ack.after(self.una)
+            || self.wl1.before(seq)
             || self.wl1 == seq
                 && (self.wl2.before(ack) || self.wl2 == ack && (wnd > self.wnd || wnd == 0));
         newer && ack.at_or_after(self.una) && ack.at_or_before(self.nxt)
@@ -602,6 +605,22 @@ mod tests {
         assert!(!send.is_delivered(), "the FIN is outstanding");
         send.acknowledge(send.nxt(), garbage);
         assert!(send.is_delivered());
+    }
+
+    // Shows: RFC9293 s3.10.7.4n
+    #[test]
+    fn what_acknowledges_something_new_brings_its_window_though_its_text_is_old() {
+        let mut send = space(5000);
+        write(&mut send, 10_000);
+        for _ in 0..5 {
+            send_next(&mut send).unwrap();
+        }
+        let una = send.una();
+        // Beyond a hole; then what fills the hole, sent later, with less room in the window.
+        send.update_window(SeqNumber(9000), una, 5000);
+        assert_eq!(send.update_window(SeqNumber(5), una + 3000, 2500), WindowUpdate::Changed);
+        send.acknowledge(una + 3000, &mut Garbage::default());
+        assert_eq!(send_next(&mut send), Err(Blocked::Window));
     }
 
     // Shows: RFC9293 s3.10.7.4n
