@@ -342,7 +342,10 @@ impl SendSpace {
         let wnd = self.scale.scale_up(field);
         // Deviates: RFC 9293 takes the later of two segments with equal numbers. As Linux, the larger
         // window of two, which cannot be told apart if the network swapped them; or none at all.
-        let newer = self.wl1.before(seq)
+        // And, as Linux, what acknowledges something new says the window whatever its own number is:
+        // text that is sent again has a low one, and the window is counted from what it acknowledges.
+        let newer = ack.after(self.una)
+            || self.wl1.before(seq)
             || self.wl1 == seq
                 && (self.wl2.before(ack) || self.wl2 == ack && (wnd > self.wnd || wnd == 0));
         newer && ack.at_or_after(self.una) && ack.at_or_before(self.nxt)
