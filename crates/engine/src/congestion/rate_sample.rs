@@ -8,8 +8,6 @@
 
 use core::time::Duration;
 
-use towpath_wire::SeqNumber;
-
 use crate::instant::Instant;
 
 /// How many of the ranges that one acknowledgment shows to be lost are told one by one.
@@ -44,7 +42,7 @@ pub(crate) struct DeliveryRate {
     /// The ranges taken for lost that were not told yet.
     losses: Vec<LostRange>,
     /// Where the last of them ends.
-    lost_end: Option<SeqNumber>,
+    lost_end: Option<u64>,
     shown: Option<Shown>,
 }
 
@@ -223,9 +221,9 @@ impl DeliveryRate {
         self.delivered = self.delivered.saturating_sub(bytes);
     }
 
-    /// `[start, end)` is newly taken for lost.
-    pub(crate) fn on_lost(&mut self, start: SeqNumber, end: SeqNumber, departure: &Departure) {
-        let bytes = u64::from(end.distance_from(start));
+    /// `[start, end)`, in offsets of the stream, is newly taken for lost.
+    pub(crate) fn on_lost(&mut self, start: u64, end: u64, departure: &Departure) {
+        let bytes = end - start;
         self.lost += bytes;
         if self.losses.len() < MOST_LOSSES {
             self.losses.push(LostRange {
@@ -362,7 +360,7 @@ mod tests {
     #[test]
     fn losses_since_a_range_left_are_counted_with_it() {
         let mut rate = DeliveryRate::default();
-        let una = SeqNumber(u32::MAX - 100);
+        let una = 100;
         let earlier = rate.on_sent(at(0), true, 500);
         rate.on_lost(una, una + 500, &earlier);
         assert_eq!(rate.take_losses().len(), 1);

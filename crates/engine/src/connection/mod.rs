@@ -364,10 +364,9 @@ impl Connection {
             Some(size) => size.saturating_mul(2).clamp(LEAST_SEND_BUFFER, sizes.max),
             None => {
                 let size = u64::from(self.send.segment_size()).max(1);
-                let controller = self.congestion.controller();
-                let segments = controller.window().div_ceil(size).max(INITIAL_SEGMENTS);
+                let segments = self.window().div_ceil(size).max(INITIAL_SEGMENTS);
                 let each = (size + SEGMENT_OVERHEAD).next_power_of_two() + SEGMENT_RECORD;
-                let windows = controller.windows_to_buffer();
+                let windows = self.congestion.controller().windows_to_buffer();
                 let wanted = segments.saturating_mul(windows.saturating_mul(each));
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)

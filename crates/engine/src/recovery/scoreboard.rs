@@ -352,7 +352,7 @@ impl Scoreboard {
             range.lost = true;
             range.resent = false;
         });
-        self.rate.on_lost(self.seq(range.start), self.seq(range.end), &range.departure);
+        self.rate.on_lost(range.start, range.end, &range.departure);
         true
     }
 
