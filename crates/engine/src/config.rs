@@ -253,6 +253,19 @@ config! {
     tcp_ecn_option_beacon: u32 = 3, "tcp_ecn_option_beacon", "options a round trip", "Linux; RFC 9768 section 3.2.3.3";
     /// Whether a pause longer than the RTO makes the congestion window smaller.
     tcp_slow_start_after_idle: bool = true, "tcp_slow_start_after_idle", "0 or 1", "Linux; RFC 5681 section 4.1";
+    /// How losses are found: 1 by RACK, else by counts alone; with 2 the reordering window does not
+    /// adapt, with 4 it is not shortened by a count.
+    tcp_recovery: u8 = 1, "tcp_recovery", "bits", "Linux; RFC 8985, RFC 6675";
+    /// Tail loss probes: 3 and 4 on, 0 off.
+    tcp_early_retrans: u8 = 3, "tcp_early_retrans", "0 to 4", "Linux; RFC 8985 section 7";
+    /// Whether spurious time-outs are found by F-RTO: 0 no.
+    tcp_frto: u8 = 2, "tcp_frto", "0 to 2", "Linux; RFC 5682";
+    /// How many segments beyond a hole make it a loss, at first.
+    tcp_reordering: u32 = 3, "tcp_reordering", "segments", "Linux; RFC 5681 section 3.2";
+    /// The same at most, where the network was seen to reorder.
+    tcp_max_reordering: u32 = 300, "tcp_max_reordering", "segments", "Linux";
+    /// For how long the least round-trip time counts.
+    tcp_min_rtt_wlen: Duration = Duration::from_secs(300), "tcp_min_rtt_wlen", "seconds", "Linux; RFC 8985 section 6.2 step 1";
     /// Segments that a burst may have at any rate.
     tcp_min_tso_segs: u32 = 2, "tcp_min_tso_segs", "segments", "Linux";
     /// Whether segments leave spread over the round trip under congestion controls that name no rate
@@ -341,6 +354,9 @@ impl Config {
         ];
         if retries.iter().any(|retries| *retries > 127) {
             return contradiction("retries and time-outs: at most 127");
+        }
+        if self.tcp_reordering == 0 || self.tcp_reordering > self.tcp_max_reordering {
+            return contradiction("want 0 < tcp_reordering <= tcp_max_reordering");
         }
         if self.ip_default_ttl == 0 {
             return contradiction("ip_default_ttl: a packet with TTL 0 is never sent (RFC 1122)");
@@ -593,6 +609,8 @@ mod tests {
             ("tcp_rto_max_ms", "999"),
             ("tcp_syn_retries", "4294967295"),
             ("ip_default_ttl", "0"),
+            ("tcp_reordering", "0"),
+            ("tcp_reordering", "301"),
             ("towpath.initial_window", "0"),
             ("towpath.egress_queue", "0"),
             ("towpath.memory", "0 1 2"),

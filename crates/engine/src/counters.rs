@@ -37,8 +37,46 @@ counters! {
     out_rsts, "TcpOutRsts";
     /// Retransmission time-outs.
     timeouts, "TcpExtTCPTimeouts";
-    /// Fast retransmissions.
+    /// Segments sent again in fast recovery.
     fast_retrans, "TcpExtTCPFastRetrans";
+    /// Segments sent again after a time-out, beside those that the timer itself sent.
+    slow_start_retrans, "TcpExtTCPSlowStartRetrans";
+    /// Segments that were sent again and lost again.
+    lost_retransmit, "TcpExtTCPLostRetransmit";
+    /// Fast recoveries with SACK.
+    sack_recovery, "TcpExtTCPSackRecovery";
+    /// Fast recoveries without SACK.
+    reno_recovery, "TcpExtTCPRenoRecovery";
+    /// Tail loss probes sent.
+    loss_probes, "TcpExtTCPLossProbes";
+    /// Losses that a tail loss probe repaired before anyone saw them.
+    loss_probe_recovery, "TcpExtTCPLossProbeRecovery";
+    /// Recoveries undone where they ended: they were not necessary.
+    full_undo, "TcpExtTCPFullUndo";
+    /// Recoveries undone on their way.
+    partial_undo, "TcpExtTCPPartialUndo";
+    /// Recoveries undone because all that was sent again arrived twice.
+    dsack_undo, "TcpExtTCPDSACKUndo";
+    /// Time-outs undone.
+    loss_undo, "TcpExtTCPLossUndo";
+    /// Time-outs that F-RTO found to be spurious.
+    spurious_rtos, "TcpExtTCPSpuriousRTOs";
+    /// Peers that dropped what they had reported.
+    sack_reneging, "TcpExtTCPSACKReneging";
+    /// How often reordering was seen by SACK.
+    sack_reorder, "TcpExtTCPSACKReorder";
+    /// How often reordering was seen by timestamps.
+    ts_reorder, "TcpExtTCPTSReorder";
+    /// How often reordering was seen by the number of duplicates.
+    reno_reorder, "TcpExtTCPRenoReorder";
+    /// D-SACKs received: of what is acknowledged.
+    dsack_recv, "TcpExtTCPDSACKRecv";
+    /// D-SACKs received: of what lies beyond a hole.
+    dsack_ofo_recv, "TcpExtTCPDSACKOfoRecv";
+    /// Segments that D-SACKs reported.
+    dsack_recv_segs, "TcpExtTCPDSACKRecvSegs";
+    /// D-SACKs not believed: more than was ever sent again.
+    dsack_ignored_dubious, "TcpExtTCPDSACKIgnoredDubious";
     /// SYNs and final ACKs dropped because the accept queue was full.
     listen_overflows, "TcpExtListenOverflows";
     /// SYNs dropped by a listener for any reason.

@@ -115,6 +115,8 @@ pub struct TcpInfo {
     pub retransmits: u32,
     /// How many duplicate acknowledgments make a loss.
     pub reordering: u32,
+    /// How often the network was seen to reorder (`tcpi_reord_seen`).
+    pub reord_seen: u64,
     /// Zero-window or keep-alive probes without an answer.
     pub probes: u32,
     /// Segments sent again, in all.

@@ -11,6 +11,10 @@ use crate::instant::Instant;
 pub enum TimerKind {
     /// The oldest outstanding segment is not acknowledged (RFC 6298); the SYN's too.
     Retransmission,
+    /// Something is late, and may be so by reordering alone: lost by now (RFC 8985 section 6.2).
+    ReorderingWindow,
+    /// The last segments are not acknowledged: ask the peer (RFC 8985 section 7).
+    LossProbe,
     /// An acknowledgment was put off long enough (RFC 9293 section 3.8.6.3).
     DelayedAck,
     /// The peer's window is closed: probe it (RFC 9293 section 3.8.6.1).
@@ -27,8 +31,10 @@ pub enum TimerKind {
     SynAck,
 }
 
-const KINDS: [TimerKind; 6] = [
+const KINDS: [TimerKind; 8] = [
     TimerKind::Retransmission,
+    TimerKind::ReorderingWindow,
+    TimerKind::LossProbe,
     TimerKind::DelayedAck,
     TimerKind::Persist,
     TimerKind::Pacing,
@@ -55,6 +61,20 @@ impl Timers {
 
     pub(crate) fn stop(&mut self, kind: TimerKind) {
         self.arm(kind, Instant::FAR_FUTURE);
+    }
+
+    /// Arms one of the three timers of losses, of which one runs at a time (RFC 8985 section 8).
+    // Implements: RFC8985 s8
+    pub(crate) fn arm_for_losses(&mut self, kind: TimerKind, deadline: Instant) {
+        self.stop_for_losses();
+        self.arm(kind, deadline);
+    }
+
+    /// Stops whichever of them runs.
+    pub(crate) fn stop_for_losses(&mut self) {
+        for kind in [TimerKind::Retransmission, TimerKind::ReorderingWindow, TimerKind::LossProbe] {
+            self.stop(kind);
+        }
     }
 
     pub(crate) fn stop_all(&mut self) {

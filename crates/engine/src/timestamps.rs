@@ -81,8 +81,29 @@ impl Timestamps {
         (value.wrapping_sub(self.recent) as i32) > 0
     }
 
+    /// What a segment echoes, if it does.
+    pub(crate) fn echo(&self, value: u32) -> Option<Echo> {
+        (value != 0).then_some(Echo { value, offset: self.offset })
+    }
+
     pub(crate) fn recent(&self) -> u32 {
         self.recent
+    }
+}
+
+/// A timestamp of ours that came back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Echo {
+    value: u32,
+    offset: u32,
+}
+
+impl Echo {
+    /// Whether what it answers left before `instant`. Within one tick of the clock it is not known,
+    /// and the answer is no.
+    // Implements: RFC3522 s3.2
+    pub(crate) fn is_before(&self, instant: Instant) -> bool {
+        (self.value.wrapping_sub(clock(instant, self.offset)) as i32) < 0
     }
 }
 

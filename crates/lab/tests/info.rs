@@ -27,9 +27,10 @@ fn a_new_connection_shows_what_was_agreed() {
 #[test]
 fn segments_are_counted_by_what_became_of_them() {
     for_each_server(&Config::default(), |single| {
-        let id = support::accept_from(single, syn().mss(1000).sack_ok());
+        let id = accept_after(single, syn().mss(1000).sack_ok(), ms(40));
         single.write(id, 5000);
         single.take_segments();
+        single.advance(ms(40));
         let counts = |info: &TcpInfo| {
             [
                 info.unacked_segments,
@@ -53,7 +54,8 @@ fn segments_are_counted_by_what_became_of_them() {
         assert_eq!((info.total_retrans, info.bytes_retrans, info.bytes_sent), (1, 1000, 6000));
         single.inject(ack(1, 5001).sack(&[(1, 1001)]));
         let info = single.info(id);
-        assert_eq!(counts(&info), [0, 0, 0, 0, 6]);
+        // As Linux, what arrived twice was delivered twice.
+        assert_eq!(counts(&info), [0, 0, 0, 0, 7]);
         assert_eq!((info.dsack_dups, info.bytes_acked), (1, 5000));
         assert_eq!(info.phase, RecoveryPhase::Open);
     });

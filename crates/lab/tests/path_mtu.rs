@@ -236,7 +236,7 @@ fn a_fin_behind_what_was_too_big_comes_again_with_it() {
         let small = 1280 - headers(single);
         too_big(single, 1280, 1);
         single.expect(data(1, small as usize, 1));
-        single.expect(data(1 + small, (full - small) as usize, 1));
+        single.expect(data(1 + small, (full - small) as usize, 1).psh().with_fin());
         single.inject(ack(1, full + 2));
         single.expect_state(id, StateName::FinWait2);
     });

@@ -315,7 +315,9 @@ fn sack_flight(single: &mut Single) -> ConnectionId {
 #[test]
 fn with_sack_only_what_is_missing_is_sent_again() {
     for_each_server(&reno(), |single| {
-        let id = sack_flight(single);
+        let id = accept_after(single, syn().mss(1000).sack_ok(), ms(40));
+        flight(single, id, 10);
+        single.advance(ms(40));
         // The first and the fourth are lost.
         single.inject(ack(1, 1).sack(&[(1001, 2001)]));
         single.inject(ack(1, 1).sack(&[(1001, 3001)]));

@@ -85,11 +85,11 @@ impl Cubic {
             Advice::Grow(bytes) => {
                 // What conservative slow start leaves is not congestion avoidance's.
                 let rest = self.window.slow_start(bytes);
-                if bytes == sample.acked_bytes { rest } else { 0 }
+                if bytes == sample.delivered_bytes { rest } else { 0 }
             }
             Advice::Leave => {
                 self.window.end_slow_start();
-                sample.acked_bytes
+                sample.delivered_bytes
             }
         }
     }
@@ -155,7 +155,7 @@ impl Epoch {
 
     /// W_est: where Reno would be.
     fn reno_window(&mut self, sample: &AckSample, segments: u64, prior: u64) -> u64 {
-        self.credit += sample.acked_bytes;
+        self.credit += sample.delivered_bytes;
         let window = segments.max(1) * u64::from(sample.mss);
         loop {
             // Once past the window of before, as fast as Reno: alpha is 1.
@@ -205,7 +205,7 @@ impl Controller for Cubic {
         if !sample.may_grow {
             return;
         }
-        let mut acked = sample.acked_bytes;
+        let mut acked = sample.delivered_bytes;
         if self.window.is_in_slow_start() {
             acked = self.slow_start(sample);
         }
@@ -214,7 +214,7 @@ impl Controller for Cubic {
         }
         let ahead = self.detector.delay_min().unwrap_or_default();
         let prior = if self.curve.w_max == 0 { 0 } else { self.window.prior() / self.window.mss() };
-        let rest = AckSample { acked_bytes: acked, ..*sample };
+        let rest = AckSample { delivered_bytes: acked, ..*sample };
         let cost = self.curve.cost(&rest, self.window.segments().max(1), prior, ahead);
         self.window.grow(cost * self.window.mss(), acked);
     }
@@ -228,12 +228,16 @@ impl Controller for Cubic {
             }
             CongestionKind::Timeout => {
                 self.reduce(BETA_1024);
-                self.window.collapse();
+                self.window.collapse(event.left_in_flight_bytes);
                 // The next epoch begins without a plateau.
                 self.curve = Curve::default();
                 self.detector.reset();
             }
-            CongestionKind::RepeatedTimeout => self.window.collapse(),
+            CongestionKind::RepeatedTimeout => {
+                self.window.collapse(event.left_in_flight_bytes);
+                self.curve = Curve::default();
+                self.detector.reset();
+            }
         }
     }
 
@@ -276,12 +280,13 @@ mod tests {
             now: Instant::ZERO,
             kind: CongestionKind::Loss,
             in_flight_bytes: 0,
+            left_in_flight_bytes: 0,
             mss: MSS,
         });
     }
 
-    fn ack(cubic: &mut Cubic, now: Instant, acked_bytes: u64) {
-        cubic.on_ack(&AckSample { now, acked_bytes, rtt: Some(RTT), ..sample() });
+    fn ack(cubic: &mut Cubic, now: Instant, delivered_bytes: u64) {
+        cubic.on_ack(&AckSample { now, delivered_bytes, rtt: Some(RTT), ..sample() });
     }
 
     /// A window is acknowledged a round trip, segment by segment.
@@ -383,7 +388,7 @@ mod tests {
             let segments = cubic.window.segments();
             for _ in 0..segments {
                 let now = Instant::ZERO + Duration::from_millis(1) * round;
-                cubic.on_ack(&AckSample { now, acked_bytes: 1000, ..sample() });
+                cubic.on_ack(&AckSample { now, delivered_bytes: 1000, ..sample() });
             }
         }
         // 30 segments at 8/15 a round trip, then one a round trip: 30 * 15 / 8 + 43.
@@ -418,6 +423,7 @@ mod tests {
             now: Instant::ZERO,
             kind: CongestionKind::Timeout,
             in_flight_bytes: 0,
+            left_in_flight_bytes: 0,
             mss: MSS,
         });
         assert_eq!((cubic.window(), cubic.slow_start_threshold()), (1000, 70_000));
@@ -451,7 +457,7 @@ mod tests {
         let mut cubic = Cubic::new(&start(40_000), HyStart::PlusPlus);
         for index in 1..=20u64 {
             cubic.on_ack(&AckSample {
-                acked_bytes: 1000,
+                delivered_bytes: 1000,
                 acked_to: 1000 * index,
                 sent_to: if index < 10 { 10_000 } else { 90_000 },
                 rtt: Some(Duration::from_millis(if index < 10 { 40 } else { 60 })),
@@ -475,7 +481,7 @@ mod tests {
             cubic.on_ack(&AckSample {
                 now,
                 rtt,
-                acked_bytes: 1000,
+                delivered_bytes: 1000,
                 acked_to,
                 sent_to: if index == 1 { 1000 } else { 90_000 },
                 ..sample()
@@ -484,7 +490,7 @@ mod tests {
         cubic.on_ack(&AckSample {
             now: Instant::from_millis(10),
             rtt: Some(Duration::from_millis(60)),
-            acked_bytes: 1000,
+            delivered_bytes: 1000,
             acked_to: 10_000,
             sent_to: 90_000,
             ..sample()
@@ -509,6 +515,7 @@ mod tests {
                 now: Instant::ZERO,
                 kind: CongestionKind::Ecn,
                 in_flight_bytes: 0,
+                left_in_flight_bytes: 0,
                 mss: MSS,
             });
             assert_eq!(cubic.window(), expected);
@@ -522,7 +529,7 @@ mod tests {
         for second in 0..100 {
             cubic.on_ack(&AckSample {
                 now: Instant::from_millis(1000 * second),
-                acked_bytes: 10_000,
+                delivered_bytes: 10_000,
                 may_grow: false,
                 ..sample()
             });

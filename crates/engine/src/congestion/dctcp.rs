@@ -76,7 +76,7 @@ impl Controller for Dctcp {
         if !sample.may_grow {
             return;
         }
-        let mut acked = sample.acked_bytes;
+        let mut acked = sample.delivered_bytes;
         if self.window.is_in_slow_start() {
             acked = self.window.slow_start(acked);
         }
@@ -96,9 +96,9 @@ impl Controller for Dctcp {
             CongestionKind::Loss => self.window.reduce_to(window / 2, true),
             CongestionKind::Timeout => {
                 self.window.reduce_to(window / 2, true);
-                self.window.collapse();
+                self.window.collapse(event.left_in_flight_bytes);
             }
-            CongestionKind::RepeatedTimeout => self.window.collapse(),
+            CongestionKind::RepeatedTimeout => self.window.collapse(event.left_in_flight_bytes),
         }
     }
 
@@ -137,6 +137,7 @@ mod tests {
             now: Instant::ZERO,
             kind,
             in_flight_bytes: 0,
+            left_in_flight_bytes: 0,
             mss: 1000,
         });
     }

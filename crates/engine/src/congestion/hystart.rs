@@ -111,16 +111,16 @@ impl Detector {
         initial: bool,
     ) -> Advice {
         match self.choice {
-            HyStart::Off => Advice::Grow(sample.acked_bytes),
+            HyStart::Off => Advice::Grow(sample.delivered_bytes),
             // Implements: RFC9406 s4.2h
             HyStart::PlusPlus if initial => self.plus_plus(sample),
-            HyStart::PlusPlus => Advice::Grow(sample.acked_bytes),
+            HyStart::PlusPlus => Advice::Grow(sample.delivered_bytes),
             HyStart::Linux { train, delay } => {
                 self.linux(sample, segments, train, delay);
                 if std::mem::take(&mut self.found) {
                     Advice::Leave
                 } else {
-                    Advice::Grow(sample.acked_bytes)
+                    Advice::Grow(sample.delivered_bytes)
                 }
             }
         }
@@ -160,7 +160,7 @@ impl Detector {
             }
         }
         let divisor = if self.conservative.is_some() { CSS_GROWTH_DIVISOR } else { 1 };
-        Advice::Grow(sample.acked_bytes / divisor)
+        Advice::Grow(sample.delivered_bytes / divisor)
     }
 
     fn linux(&mut self, sample: &AckSample, segments: u64, train: bool, delay: bool) {
@@ -224,7 +224,7 @@ mod tests {
                 let advice = detector.on_slow_start(
                     &AckSample {
                         now: Instant::from_millis(1000 * round as u64 + index),
-                        acked_bytes: 1000,
+                        delivered_bytes: 1000,
                         acked_to,
                         sent_to: (10 * round as u64 + 10) * 1000 + 1000,
                         rtt: Some(rtt),
@@ -281,7 +281,7 @@ mod tests {
                 let rtt = Duration::from_millis(if round == 0 { 40 } else { 60 });
                 let advice = detector.on_slow_start(
                     &AckSample {
-                        acked_bytes: 1000,
+                        delivered_bytes: 1000,
                         acked_to: (10 * round + index) * 1000,
                         sent_to: (10 * round + 10 + index) * 1000,
                         rtt: Some(rtt),
@@ -304,7 +304,7 @@ mod tests {
     fn after_a_congestion_slow_start_is_the_usual_one() {
         let mut detector = Detector::new(HyStart::PlusPlus);
         rounds(&mut detector, &[40, 60]);
-        let again = AckSample { acked_bytes: 1000, ..sample() };
+        let again = AckSample { delivered_bytes: 1000, ..sample() };
         assert_eq!(detector.on_slow_start(&again, 20, false), Advice::Grow(1000));
     }
 

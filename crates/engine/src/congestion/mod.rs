@@ -211,7 +211,8 @@ impl AckSample {
     pub fn is_window_full(&self) -> bool {
         self.window_full
     }
-    /// Whether the window may grow by it: it was used, and the stack is not reducing it.
+    /// Whether the window may grow by it: it was used, the stack is not reducing it, and something
+    /// was acknowledged in order (in any order where the network reorders much).
     pub fn may_grow(&self) -> bool {
         self.may_grow
     }
@@ -276,6 +277,7 @@ pub struct CongestionEvent {
     pub(crate) now: Instant,
     pub(crate) kind: CongestionKind,
     pub(crate) in_flight_bytes: u64,
+    pub(crate) left_in_flight_bytes: u64,
     pub(crate) mss: u32,
 }
 
@@ -291,6 +293,10 @@ impl CongestionEvent {
     /// FlightSize of RFC 5681: bytes outstanding when it was detected.
     pub fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes
+    }
+    /// Of that, what is still taken to be in the network, now that what is lost is known.
+    pub fn left_in_flight_bytes(&self) -> u64 {
+        self.left_in_flight_bytes
     }
     /// The sender's segment size, in bytes.
     pub fn mss(&self) -> u32 {
@@ -308,7 +314,8 @@ pub enum CongestionKind {
     Ecn,
     /// The retransmission timer fired, for the first time for this segment.
     Timeout,
-    /// The retransmission timer fired again for the same segment.
+    /// The retransmission timer fired again for the same segment, or in a recovery: the window was
+    /// reduced already for what is outstanding.
     RepeatedTimeout,
 }
 

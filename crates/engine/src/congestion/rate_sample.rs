@@ -8,8 +8,6 @@
 
 use core::time::Duration;
 
-use towpath_wire::SeqNumber;
-
 use crate::instant::Instant;
 
 /// How many of the ranges that one acknowledgment shows to be lost are told one by one.
@@ -44,7 +42,7 @@ pub(crate) struct DeliveryRate {
     /// The ranges taken for lost that were not told yet.
     losses: Vec<LostRange>,
     /// Where the last of them ends.
-    lost_end: Option<SeqNumber>,
+    lost_end: Option<u64>,
     shown: Option<Shown>,
 }
 
@@ -171,6 +169,11 @@ impl DeliveryRate {
         self.delivered
     }
 
+    /// What was delivered when the newest left of what the acknowledgment at hand delivers.
+    pub(crate) fn newest_prior_delivered(&self) -> Option<u64> {
+        self.newest.map(|newest| newest.departure.delivered)
+    }
+
     /// Bytes taken for lost since the beginning.
     pub(crate) fn lost(&self) -> u64 {
         self.lost
@@ -207,9 +210,20 @@ impl DeliveryRate {
         }
     }
 
-    /// `[start, end)` is newly taken for lost.
-    pub(crate) fn on_lost(&mut self, start: SeqNumber, end: SeqNumber, departure: &Departure) {
-        let bytes = u64::from(end.distance_from(start));
+    /// `bytes` arrived of which it is not known where they lie: a duplicate, or what a duplicate
+    /// acknowledgment stands for.
+    pub(crate) fn on_guessed(&mut self, bytes: u64) {
+        self.delivered += bytes;
+    }
+
+    /// `bytes` of what was guessed are acknowledged now, and were counted twice.
+    pub(crate) fn take_back(&mut self, bytes: u64) {
+        self.delivered = self.delivered.saturating_sub(bytes);
+    }
+
+    /// `[start, end)`, in offsets of the stream, is newly taken for lost.
+    pub(crate) fn on_lost(&mut self, start: u64, end: u64, departure: &Departure) {
+        let bytes = end - start;
         self.lost += bytes;
         if self.losses.len() < MOST_LOSSES {
             self.losses.push(LostRange {
@@ -256,7 +270,7 @@ impl DeliveryRate {
         let is_valid = min_rtt.is_none_or(|min_rtt| interval >= min_rtt) && !interval.is_zero();
         let sample = RateSample {
             prior_delivered: departure.delivered,
-            delivered: self.delivered - departure.delivered,
+            delivered: self.delivered.saturating_sub(departure.delivered),
             interval: is_valid.then_some(interval),
             tx_in_flight: departure.in_flight,
             lost: self.lost - departure.lost,
@@ -346,7 +360,7 @@ mod tests {
     #[test]
     fn losses_since_a_range_left_are_counted_with_it() {
         let mut rate = DeliveryRate::default();
-        let una = SeqNumber(u32::MAX - 100);
+        let una = 100;
         let earlier = rate.on_sent(at(0), true, 500);
         rate.on_lost(una, una + 500, &earlier);
         assert_eq!(rate.take_losses().len(), 1);

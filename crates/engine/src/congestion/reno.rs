@@ -38,7 +38,7 @@ impl Controller for Reno {
         if !sample.may_grow {
             return;
         }
-        let mut acked = sample.acked_bytes;
+        let mut acked = sample.delivered_bytes;
         if self.window.is_in_slow_start() {
             acked = self.window.slow_start(acked);
         }
@@ -60,9 +60,9 @@ impl Controller for Reno {
             }
             CongestionKind::Timeout => {
                 self.window.reduce_to(self.window.bytes() / 2, true);
-                self.window.collapse();
+                self.window.collapse(event.left_in_flight_bytes);
             }
-            CongestionKind::RepeatedTimeout => self.window.collapse(),
+            CongestionKind::RepeatedTimeout => self.window.collapse(event.left_in_flight_bytes),
         }
     }
 
@@ -87,8 +87,8 @@ mod tests {
 
     const MSS: u32 = 1000;
 
-    fn ack(reno: &mut Reno, acked_bytes: u64) {
-        reno.on_ack(&AckSample { acked_bytes, ..sample() });
+    fn ack(reno: &mut Reno, delivered_bytes: u64) {
+        reno.on_ack(&AckSample { delivered_bytes, ..sample() });
     }
 
     fn congestion(reno: &mut Reno, kind: CongestionKind, in_flight_bytes: u64) {
@@ -96,6 +96,7 @@ mod tests {
             now: Instant::ZERO,
             kind,
             in_flight_bytes,
+            left_in_flight_bytes: 0,
             mss: MSS,
         });
     }
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn an_application_that_does_not_fill_the_window_does_not_grow_it() {
         let mut reno = Reno::new(&start(10_000));
-        reno.on_ack(&AckSample { acked_bytes: 5000, may_grow: false, ..sample() });
+        reno.on_ack(&AckSample { delivered_bytes: 5000, may_grow: false, ..sample() });
         assert_eq!(reno.window(), 10_000);
     }
 }

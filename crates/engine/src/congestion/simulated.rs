@@ -170,8 +170,8 @@ impl<C: Controller> Path<C> {
                 self.to_repair += 1;
                 self.repairs -= u64::from(first.is_repair);
             }
-            let start = SeqNumber((first.number * MSS) as u32);
-            self.rate.on_lost(start, start + MSS as u32, &first.departure);
+            let start = first.number * MSS;
+            self.rate.on_lost(start, start + MSS, &first.departure);
         }
         self.min_rtt = self.min_rtt.min(self.now - acked.sent_at);
         let rate = self.rate.finish(self.now, Some(self.min_rtt));
@@ -180,6 +180,7 @@ impl<C: Controller> Path<C> {
                 now: self.now,
                 kind: CongestionKind::Loss,
                 in_flight_bytes: self.in_flight,
+                left_in_flight_bytes: 0,
                 mss: MSS as u32,
             });
         }

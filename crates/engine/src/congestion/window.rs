@@ -103,9 +103,10 @@ impl Window {
         self.credit = 0;
     }
 
-    /// After a time-out: one segment.
-    pub(crate) fn collapse(&mut self) {
-        self.bytes = self.mss;
+    /// After a time-out: one segment beyond what is still taken to be in flight.
+    // Implements: RFC8985 s6.3
+    pub(crate) fn collapse(&mut self, left_in_flight: u64) {
+        self.bytes = left_in_flight.saturating_add(self.mss);
         self.credit = 0;
     }
 

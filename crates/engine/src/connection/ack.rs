@@ -8,12 +8,14 @@ use towpath_wire::tcp::{Flags, Segment};
 use super::arrive::Step;
 use super::state::{StateName, Transition};
 use super::{Connection, Context, Reset};
-use crate::congestion::{AckSample, CongestionEvent, CongestionKind, RecoveryPhase};
+use crate::config::Config;
+use crate::congestion::{AckSample, CongestionKind, RecoveryPhase};
 use crate::ecn::Marked;
 use crate::ecn::accurate::Echo;
 use crate::error::CloseReason;
 use crate::instant::Instant;
-use crate::recovery::{Ack, Outcome};
+use crate::recovery::{Ack, Outcome, Taken};
+use crate::rtt::RttSample;
 use crate::send::{AckKind, WindowUpdate};
 use crate::timer::TimerKind;
 
@@ -23,6 +25,7 @@ struct News {
     marked: Marked,
     acked_bytes: u64,
     prior_in_flight_bytes: u64,
+    prior_outstanding_bytes: u64,
     rtt: Option<Duration>,
     outcome: Outcome,
 }
@@ -54,8 +57,11 @@ impl Connection {
                 self.challenge(now, context);
                 return Step::Done;
             }
-            // Its text may still be new.
-            AckKind::Old => return Step::Continue,
+            AckKind::Old => {
+                // Its text may still be new, and so may what it reports.
+                self.use_old_ack(now, context, segment);
+                return Step::Continue;
+            }
             AckKind::Repeated => self.use_ack(now, context, segment, text_len, false),
             AckKind::New => self.use_ack(now, context, segment, text_len, true),
         }
@@ -97,62 +103,109 @@ impl Connection {
         }
         // Recovery.
         let prior_in_flight_bytes = self.recovery.pipe();
+        let prior_outstanding_bytes = self.recovery.flight().outstanding().bytes;
         let delivered_before = self.recovery.delivered();
-        let outcome = self.recovery.on_ack(
-            now,
-            Ack {
-                ack: segment.ack,
-                advanced,
-                bare: text_len == 0
-                    && !segment.flags.intersects(Flags::SYN | Flags::FIN)
-                    && window == WindowUpdate::Unchanged,
-                sack: &segment.options.sack,
-                snd_nxt: self.send.nxt(),
-                mss: self.send.segment_size(),
-            },
-        );
+        let bare = text_len == 0
+            && !segment.flags.intersects(Flags::SYN | Flags::FIN)
+            && window == WindowUpdate::Unchanged;
+        let ack = self.recoverys_ack(segment, advanced, bare);
+        let taken = self.recovery.take(now, &ack, &self.rtt_view(), context.counters);
         // The round-trip time.
-        let rtt = self.rtt_sample(now, segment, advanced, &outcome);
-        if let Some(sample) = rtt {
-            self.rtt.on_sample(sample);
+        let rtt = self.take_rtt(now, segment, &taken);
+        // Recovery again: what is lost, by that time.
+        let view = self.rtt_view();
+        let outcome = self.recovery.judge(now, &ack, &taken, &view, context.counters);
+        if outcome.spurious_timeout {
+            self.rtt.end_backoff();
         }
         // Congestion.
         let delivered = self.recovery.delivered().saturating_sub(delivered_before);
         let delivered_segments = u32::try_from(delivered).unwrap_or(u32::MAX);
         let marked = self.take_marks(segment, delivered_segments, &outcome);
-        let news =
-            News { delivered_segments, marked, acked_bytes, prior_in_flight_bytes, rtt, outcome };
-        self.tell_congestion(now, context, &news);
+        let news = News {
+            delivered_segments,
+            marked,
+            acked_bytes,
+            prior_in_flight_bytes,
+            prior_outstanding_bytes,
+            rtt,
+            outcome,
+        };
+        self.tell_congestion(now, context.config, &news);
         if advanced {
             if self.user.wants_room {
                 self.grow_send_buffer(context.config);
             }
             self.check_room(context.config);
-            // Timers.
-            self.restart_retransmission(now);
         }
+        // Timers.
+        self.follow_timer_wish(now, context.config, &outcome);
         if fin_acknowledged {
             self.on_fin_acknowledged(now, context);
         }
     }
 
+    /// An ACK that a later one overtook: only what it reports may be news.
+    fn use_old_ack(&mut self, now: Instant, context: &mut Context<'_>, segment: &Segment) {
+        if segment.options.sack.is_empty() {
+            return;
+        }
+        let prior_in_flight_bytes = self.recovery.pipe();
+        let prior_outstanding_bytes = self.recovery.flight().outstanding().bytes;
+        let delivered_before = self.recovery.delivered();
+        let ack = self.recoverys_ack(segment, false, false);
+        let view = self.rtt_view();
+        let taken = self.recovery.take(now, &ack, &view, context.counters);
+        let outcome = self.recovery.judge(now, &ack, &taken, &view, context.counters);
+        let delivered = self.recovery.delivered().saturating_sub(delivered_before);
+        let news = News {
+            delivered_segments: u32::try_from(delivered).unwrap_or(u32::MAX),
+            marked: Marked::default(),
+            acked_bytes: 0,
+            prior_in_flight_bytes,
+            prior_outstanding_bytes,
+            rtt: None,
+            outcome,
+        };
+        self.tell_congestion(now, context.config, &news);
+        self.follow_timer_wish(now, context.config, &outcome);
+    }
+
+    fn recoverys_ack<'a>(&self, segment: &'a Segment, advanced: bool, bare: bool) -> Ack<'a> {
+        let echo = || self.timestamps.as_ref()?.echo(segment.options.timestamps?.echo);
+        Ack {
+            ack: segment.ack,
+            advanced,
+            bare,
+            sack: &segment.options.sack,
+            echo: echo(),
+            snd_nxt: self.send.nxt(),
+            mss: self.send.segment_size(),
+            max_window: self.send.max_wnd(),
+            may_send_new: self.send.may_send_beyond(),
+        }
+    }
+
     /// By the send time where Karn allows it, else by the timestamp's echo.
     // Implements: RFC6298 s3a, RFC7323 s4.1
-    fn rtt_sample(
-        &self,
-        now: Instant,
-        segment: &Segment,
-        advanced: bool,
-        outcome: &Outcome,
-    ) -> Option<Duration> {
+    fn take_rtt(&mut self, now: Instant, segment: &Segment, taken: &Taken) -> Option<Duration> {
         let by_echo = || {
             let echo = segment.options.timestamps?.echo;
-            self.timestamps.as_ref()?.sample(now, echo)
+            self.timestamps.as_ref()?.sample(now, echo).filter(|_| taken.is_progress())
         };
-        if !advanced {
-            return None;
-        }
-        outcome.rtt.or_else(by_echo)
+        let rtt = taken.rtt.or_else(by_echo)?;
+        let last = taken.last_rtt.unwrap_or(rtt);
+        self.rtt.on_sample(
+            now,
+            &RttSample {
+                rtt,
+                last,
+                maybe_delayed: taken.maybe_delayed,
+                acked_to: self.send.acked_to(),
+                sent_to: self.send.sent_to(),
+            },
+        );
+        Some(last)
     }
 
     /// What the ACK tells of marks. An ACK that was overtaken tells nothing.
@@ -167,7 +220,7 @@ impl Connection {
             (Some(timestamps), Some(option)) => timestamps.is_newer(option.value),
             _ => false,
         };
-        let phase = self.recovery.phase_name();
+        let phase = self.recovery.phase();
         self.ecn.marked(
             segment.flags,
             &Echo {
@@ -182,41 +235,32 @@ impl Connection {
         )
     }
 
-    fn tell_congestion(&mut self, now: Instant, context: &mut Context<'_>, news: &News) {
+    fn tell_congestion(&mut self, now: Instant, config: &Config, news: &News) {
         let outcome = &news.outcome;
         let mss = self.send.segment_size();
         let rate = self.recovery.rate_sample(now, self.rtt.min());
-        let paced = self.pacing_rate(context.config).is_some();
-        let controller = self.congestion.controller_mut();
-        let window_limited =
-            self.usage.may_grow(controller.window(), controller.slow_start_threshold());
-        if let Some(in_flight_bytes) = outcome.congestion {
-            context.counters.fast_retrans += 1;
-            let kind = CongestionKind::Loss;
-            controller.on_congestion(&CongestionEvent { now, kind, in_flight_bytes, mss });
-            self.ecn.on_reduced();
-        } else if news.marked.congestion
-            && news.prior_in_flight_bytes > 0
-            && self.recovery.enter_cwr(self.send.una(), self.send.nxt())
-        {
-            controller.on_congestion(&CongestionEvent {
-                now,
-                kind: CongestionKind::Ecn,
-                in_flight_bytes: news.prior_in_flight_bytes,
-                mss,
-            });
-            self.ecn.on_reduced();
+        if outcome.spurious {
+            self.congestion.controller_mut().on_spurious(now);
+            self.ecn.on_reduction_undone();
         }
+        for _ in 0..outcome.congestion {
+            self.on_congestion(now, CongestionKind::Loss, news.prior_outstanding_bytes);
+        }
+        if news.marked.congestion && news.prior_in_flight_bytes > 0 && self.recovery.enter_cwr() {
+            self.on_congestion(now, CongestionKind::Ecn, news.prior_in_flight_bytes);
+        }
+        self.recovery.reduce(outcome);
+        let paced = self.pacing_rate(config).is_some();
+        let controller = self.congestion.controller_mut();
         for lost in self.recovery.take_losses() {
             controller.on_lost(now, &lost);
         }
         if outcome.recovered {
             controller.on_recovered(now);
         }
-        let phase = self.recovery.phase_name();
-        // What ends a recovery was sent into the congestion: it is no sign that there is more room.
-        let reducing =
-            matches!(phase, RecoveryPhase::Recovery | RecoveryPhase::Cwr) || outcome.recovered;
+        let window_limited =
+            self.usage.may_grow(controller.window(), controller.slow_start_threshold());
+        let phase = self.recovery.phase();
         if outcome.delivered > 0 || outcome.lost > 0 {
             controller.on_ack(&AckSample {
                 now,
@@ -233,7 +277,7 @@ impl Connection {
                 mss,
                 window_limited,
                 window_full: self.usage.was_full(),
-                may_grow: window_limited && !reducing,
+                may_grow: window_limited && outcome.may_grow && !self.recovery.is_reducing(),
                 paced,
                 phase,
                 acked_to: self.send.acked_to(),
@@ -253,7 +297,7 @@ impl Connection {
             StateName::LastAck => self.end(context, CloseReason::Closed),
             StateName::FinWait1 | StateName::Closing => {
                 self.transition(context, Transition::FinAcknowledged);
-                self.timers.stop(TimerKind::Retransmission);
+                self.timers.stop_for_losses();
                 let reset = Reset::Answer(self.send.nxt());
                 self.check_fin_wait_2(now, context, reset);
             }

@@ -11,7 +11,7 @@ use super::negotiate::Offer;
 use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
-use crate::config::Config;
+use crate::config::{Config, CongestionControl};
 use crate::congestion::IdleSample;
 use crate::congestion::usage::Sent;
 use crate::ecn::option::{self as ecn_option, Fit};
@@ -32,6 +32,8 @@ const OPTIONS_ROOM: u32 = 40;
 enum Sending {
     New,
     Again,
+    /// Again, but as a tail loss probe.
+    Probe,
 }
 
 impl Connection {
@@ -46,6 +48,7 @@ impl Connection {
         let transmit = self
             .emit_reset(now, context)
             .or_else(|| self.emit_syn(now, context))
+            .or_else(|| self.emit_loss_probe(now, context))
             .or_else(|| self.emit_again(now, context))
             .or_else(|| self.emit_probe(now, context))
             .or_else(|| self.emit_new(now, context))
@@ -124,7 +127,8 @@ impl Connection {
             options,
         };
         // A SYN that is lost for a queue that could have marked it costs a second.
-        let asks = segment.flags.contains(Flags::ECE) && self.wants_every_mark();
+        let control = self.user.options.congestion_control(context.config);
+        let asks = segment.flags.contains(Flags::ECE) && control == CongestionControl::Dctcp;
         let codepoint = if asks { Codepoint::Ect0 } else { Codepoint::NotEct };
         Some(self.packet(context, segment, codepoint, Chunks::new()))
     }
@@ -132,8 +136,7 @@ impl Connection {
     fn emit_again(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
         let (seq, len) = self.recovery.next_missing()?;
         let plan = self.send.plan_again(seq, len)?;
-        let window = self.congestion.controller().window();
-        if u64::from(plan.len) > self.recovery.room_again(window) {
+        if !self.recovery.may_resend(self.window(), plan.len) {
             self.note_window_usage(true);
             return None;
         }
@@ -141,6 +144,32 @@ impl Connection {
             return None;
         }
         self.emit_text(now, context, plan, Sending::Again)
+    }
+
+    /// A tail loss probe: something new if the peer's window takes it, however full the congestion
+    /// window is; else what was sent last.
+    // Implements: RFC8985 s7.3a
+    fn emit_loss_probe(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
+        if !std::mem::take(&mut self.owed.loss_probe) {
+            return None;
+        }
+        let new = match self.send.next_new(u64::MAX, 0, 1) {
+            Ok(plan) => Some(plan),
+            Err(Blocked::Held) => self.send.next_despite_small_window(),
+            Err(_) => None,
+        };
+        let transmit = if let Some(plan) = new {
+            let transmit = self.emit_text(now, context, plan, Sending::New);
+            self.recovery.on_probe(now, None);
+            transmit
+        } else {
+            let (seq, len) = self.recovery.flight().last_segment()?;
+            let plan = self.send.plan_again(seq, len)?;
+            self.emit_text(now, context, plan, Sending::Probe)
+        };
+        context.counters.loss_probes += u64::from(transmit.is_some());
+        self.restart_retransmission(now);
+        transmit
     }
 
     // Implements: 9293 MUST-36
@@ -161,10 +190,14 @@ impl Connection {
             return None;
         }
         self.resume_after_idle(now, context);
-        let window = self.congestion.controller().window();
+        let window = self.window();
         let burst = self.largest_burst(context.config);
         let option_bytes = self.fit_options(now, context.config, u32::MAX).len;
-        match self.send.next_new(self.recovery.room(window), option_bytes, burst) {
+        let next = self.send.next_new(self.recovery.room(window), option_bytes, burst);
+        if next.is_err() && self.recovery.on_nothing_new() {
+            return self.emit_again(now, context);
+        }
+        match next {
             Ok(plan) if plan.len == 0 || self.is_paced_in(now, context.config) => {
                 self.emit_text(now, context, plan, Sending::New)
             }
@@ -273,22 +306,31 @@ impl Connection {
         }
         let end = plan.seq + plan.sequence_len();
         match sending {
-            Sending::New => self.recovery.on_sent(now, plan.seq, end),
-            Sending::Again => {
-                self.recovery.on_resent(now, plan.seq, end);
+            Sending::New => {
+                self.recovery.on_sent(now, end, self.send.segment_size());
+                self.arm_after_sending(now, context.config);
+            }
+            Sending::Again | Sending::Probe => {
+                if sending == Sending::Probe {
+                    self.recovery.on_probe(now, Some((plan.seq, end)));
+                } else if self.recovery.on_resent(now, plan.seq, end, context.counters)
+                    && !self.timers.is_armed(TimerKind::ReorderingWindow)
+                {
+                    self.restart_retransmission(now);
+                }
                 context.counters.retrans_segs += 1;
                 self.traffic.total_retrans += 1;
                 self.traffic.bytes_retrans += u64::from(plan.len);
             }
         }
-        self.note_window_usage(self.recovery.pipe() >= self.congestion.controller().window());
+        self.note_window_usage(self.recovery.pipe() >= self.window());
         self.traffic.bytes_sent += u64::from(plan.len);
         if plan.len > 0 {
             self.pacer.on_sent(u64::from(plan.len));
             self.traffic.data_segs_out += 1;
             self.traffic.last_data_sent = Some(now);
         }
-        if !self.timers.is_armed(TimerKind::Retransmission) {
+        if !self.is_armed_for_losses() {
             self.restart_retransmission(now);
         }
         self.recv.policy_mut().on_data_sent(now);
@@ -305,7 +347,7 @@ impl Connection {
         let leaving = match sending {
             Sending::New if plan.len > 0 => Leaving::New,
             Sending::New => Leaving::Bare,
-            Sending::Again => Leaving::Again,
+            Sending::Again | Sending::Probe => Leaving::Again,
         };
         let codepoint = self.stamp(&mut segment, leaving);
         Some(self.packet(context, segment, codepoint, payload))
@@ -315,7 +357,7 @@ impl Connection {
         self.usage.on_sent(Sent {
             snd_una: self.send.una(),
             snd_nxt: self.send.nxt(),
-            outstanding: self.recovery.flight().outstanding(),
+            outstanding: self.recovery.flight().outstanding().bytes,
             limited,
         });
     }
@@ -334,10 +376,6 @@ impl Connection {
             restart_window: restarts.then_some(self.initial_window),
             app_limited: self.recovery.rate().is_app_limited(),
         });
-    }
-
-    fn wants_every_mark(&self) -> bool {
-        self.congestion.controller().wants_every_mark()
     }
 
     fn may_acknowledge(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::state::StateName;
 use super::{Connection, Context, Reset, give_up_after};
-use crate::congestion::{CongestionEvent, CongestionKind};
+use crate::congestion::CongestionKind;
 use crate::error::{CloseReason, SocketError};
 use crate::instant::Instant;
 use crate::timer::TimerKind;
@@ -16,6 +16,8 @@ impl Connection {
                     self.on_syn_timeout(now, context);
                 }
                 TimerKind::Retransmission => self.on_retransmission_timeout(now, context),
+                TimerKind::ReorderingWindow => self.on_reordering_timeout(now, context),
+                TimerKind::LossProbe => self.on_loss_probe_timeout(now),
                 TimerKind::DelayedAck => {
                     context.counters.delayed_acks += 1;
                     let rto = self.rtt.rto();
@@ -44,19 +46,17 @@ impl Connection {
         }
         context.counters.timeouts += 1;
         self.traffic.on_timeout(now);
-        let (in_flight_bytes, repeated) = self.recovery.on_timeout(now, self.send.nxt());
-        let kind = if repeated { CongestionKind::RepeatedTimeout } else { CongestionKind::Timeout };
-        self.congestion.controller_mut().on_congestion(&CongestionEvent {
-            now,
-            kind,
-            in_flight_bytes,
-            mss: self.send.segment_size(),
-        });
+        let timeout = self.recovery.on_timeout(now, context.counters);
+        let kind = if timeout.repeated {
+            CongestionKind::RepeatedTimeout
+        } else {
+            CongestionKind::Timeout
+        };
+        self.on_congestion(now, kind, timeout.flight);
         for lost in self.recovery.take_losses() {
             self.congestion.controller_mut().on_lost(now, &lost);
         }
         self.pacer.let_pass(u64::from(self.send.segment_size()));
-        self.ecn.on_reduced();
         self.rtt.on_timeout();
         self.restart_retransmission(now);
     }

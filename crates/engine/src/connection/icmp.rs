@@ -165,7 +165,7 @@ impl Connection {
         self.watch_path(now, context);
         let after = self.send.segment_size();
         if after < before && self.state.is_synchronized() {
-            self.recovery.on_too_big(after, self.send.nxt());
+            self.recovery.on_too_big(after);
         }
     }
 

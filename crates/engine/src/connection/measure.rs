@@ -77,13 +77,12 @@ impl Connection {
         let flight = self.recovery.flight();
         let controller = self.congestion.controller();
         let mss = self.send.mss();
-        let segments = flight.count_segments(mss.effective());
         let window_scaling = self.recv.is_scaled();
         let traffic = &self.traffic;
         let accurate = self.ecn.accurate();
         TcpInfo {
             state: self.state.name(),
-            phase: self.recovery.phase_name(),
+            phase: self.recovery.phase(),
             timestamps: self.timestamps.is_some(),
             sack: self.sack,
             window_scaling,
@@ -100,20 +99,20 @@ impl Connection {
             rcv_mss: self.recv.rcv_mss(),
             advmss: self.recv.advertised_mss(self.timestamps.is_some()),
             pmtu: mss.path_mtu(),
-            snd_cwnd_bytes: controller.window(),
-            snd_cwnd_segments: controller.window() / u64::from(self.send.segment_size().max(1)),
+            snd_cwnd_bytes: self.window(),
+            snd_cwnd_segments: self.window() / u64::from(self.send.segment_size().max(1)),
             snd_ssthresh_bytes: controller.slow_start_threshold(),
             snd_wnd: self.send.wnd(),
             rcv_wnd: self.recv.wnd(),
             rcv_ssthresh: self.recv.window().slow_start(),
             rcv_space: self.recv.space(),
-            unacked_bytes: flight.outstanding(),
-            sacked_bytes: flight.sacked(),
-            lost_bytes: flight.missing(),
-            unacked_segments: segments.outstanding,
-            sacked_segments: segments.sacked,
-            lost_segments: segments.lost,
-            retrans_segments: segments.resent,
+            unacked_bytes: flight.outstanding().bytes,
+            sacked_bytes: flight.sacked().bytes,
+            lost_bytes: flight.missing_bytes(),
+            unacked_segments: flight.outstanding().segments,
+            sacked_segments: self.recovery.sacked_segments(),
+            lost_segments: flight.lost().segments,
+            retrans_segments: flight.resent().segments,
             delivered_segments: self.recovery.delivered(),
             lost_bytes_total: self.recovery.rate().lost(),
             delivery_rate: self.recovery.rate().latest().map(|(rate, _)| rate),
@@ -131,6 +130,7 @@ impl Connection {
             unread_bytes: self.recv.readable() as u64,
             retransmits: self.recovery.timeouts(),
             reordering: self.recovery.reordering(),
+            reord_seen: self.recovery.reorderings_seen(),
             probes: self.send.unanswered_probes().max(self.keep_alive_probes),
             total_retrans: traffic.total_retrans,
             total_rto: traffic.total_rto,

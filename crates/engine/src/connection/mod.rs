@@ -16,6 +16,7 @@ pub(crate) mod emit;
 mod expire;
 pub(crate) mod handshake;
 pub(crate) mod icmp;
+mod losses;
 mod measure;
 pub(crate) mod negotiate;
 pub(crate) mod options;
@@ -56,7 +57,7 @@ use crate::memory::Supply;
 use crate::recovery::Recovery;
 use crate::recv::room::Room;
 use crate::recv::{AckFields, RecvSpace, Surroundings};
-use crate::rtt::RttEstimator;
+use crate::rtt::{RttEstimator, RttSample};
 use crate::send::SendSpace;
 use crate::send::mss::SendMss;
 use crate::timer::{TimerKind, Timers};
@@ -123,6 +124,8 @@ struct Owed {
     reset: Option<Reset>,
     syn: bool,
     probe: bool,
+    /// A tail loss probe.
+    loss_probe: bool,
     keep_alive: bool,
     /// An ACK of what arrived before the mark did, with the ECN flags of then.
     before_mark: Option<Box<(AckFields, Flags)>>,
@@ -206,7 +209,7 @@ impl Connection {
             timestamps: None,
             sack: false,
             ecn: Ecn::default(),
-            recovery: Recovery::new(iss),
+            recovery: Recovery::new(iss, config),
             congestion: Congestion::undecided(now, window, send_mss.effective()),
             usage: WindowUsage::new(iss),
             pacer: Pacer::default(),
@@ -247,7 +250,7 @@ impl Connection {
             Timestamps::new(handshake.timestamp_offset, value, handshake.timestamp_at)
         });
         match handshake.rtt {
-            Some(sample) => self.rtt.on_sample(sample),
+            Some(sample) => self.rtt.on_sample(now, &RttSample::of_handshake(sample)),
             None => self.rtt.on_handshake_without_sample(),
         }
         // Implements: RFC6928 s2b, RFC6928 s2c
@@ -361,10 +364,9 @@ impl Connection {
             Some(size) => size.saturating_mul(2).clamp(LEAST_SEND_BUFFER, sizes.max),
             None => {
                 let size = u64::from(self.send.segment_size()).max(1);
-                let controller = self.congestion.controller();
-                let segments = controller.window().div_ceil(size).max(INITIAL_SEGMENTS);
+                let segments = self.window().div_ceil(size).max(INITIAL_SEGMENTS);
                 let each = (size + SEGMENT_OVERHEAD).next_power_of_two() + SEGMENT_RECORD;
-                let windows = controller.windows_to_buffer();
+                let windows = self.congestion.controller().windows_to_buffer();
                 let wanted = segments.saturating_mul(windows.saturating_mul(each));
                 let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
                 self.send.buffer().capacity().max(wanted).min(sizes.max)
@@ -374,10 +376,9 @@ impl Connection {
     }
 
     /// RFC 6298 section 5: armed while something is outstanding.
-    // Implements: RFC6298 s5.1, RFC6298 s5.2, RFC6298 s5.3
     fn restart_retransmission(&mut self, now: Instant) {
         if self.recovery.flight().is_empty() {
-            self.timers.stop(TimerKind::Retransmission);
+            self.timers.stop_for_losses();
         } else {
             let mut wait = self.rtt.rto();
             if let Some(first) = self.recovery.first_timeout_at()
@@ -385,7 +386,7 @@ impl Connection {
             {
                 wait = wait.min(left.max(Duration::from_millis(1)));
             }
-            self.timers.arm(TimerKind::Retransmission, now + wait);
+            self.timers.arm_for_losses(TimerKind::Retransmission, now + wait);
         }
     }
 

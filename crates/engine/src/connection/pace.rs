@@ -32,7 +32,7 @@ impl Connection {
             slow_start: config.tcp_pacing_ss_ratio,
             avoidance: config.tcp_pacing_ca_ratio,
         };
-        let window = controller.window();
+        let window = self.window();
         pacing_rate(ratios, window, controller.slow_start_threshold(), self.rtt.srtt())
     }
 
@@ -42,7 +42,7 @@ impl Connection {
         let rate = self.pacing_rate(config).or_else(|| self.unpaced_rate(config));
         let least = controller.least_burst().unwrap_or(config.tcp_min_tso_segs);
         let size = self.send.segment_size();
-        burst_segments(least, rate, self.rtt.min(), controller.window(), size)
+        burst_segments(least, rate, self.rtt.min(), self.window(), size)
     }
 
     /// Whether it is data's turn to leave; if not, the timer is armed.
@@ -64,12 +64,12 @@ impl Connection {
     /// to send though the window would have taken it. What is in flight then, and leaves after it,
     /// measures the application (draft-ietf-ccwg-bbr section 4.1.2.4).
     pub(super) fn check_app_limited(&mut self) {
-        let window = self.congestion.controller().window();
+        let window = self.window();
         // As Linux, less than a segment counts as nothing.
         if self.state.is_synchronized()
             && self.send.unsent() < u64::from(self.send.segment_size())
             && self.recovery.pipe() < window
-            && self.recovery.flight().missing() == 0
+            && self.recovery.flight().missing_bytes() == 0
         {
             self.recovery.on_app_limited();
         }

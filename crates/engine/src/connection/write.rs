@@ -103,7 +103,7 @@ impl Connection {
 
     fn allowed(&self, config: &Config) -> Allowed {
         Allowed {
-            room: self.congestion.controller().window().saturating_sub(self.recovery.pipe()),
+            room: self.window().saturating_sub(self.recovery.pipe()),
             burst: self.largest_burst(config),
         }
     }

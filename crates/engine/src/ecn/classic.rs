@@ -82,6 +82,10 @@ impl Classic {
         self.owes_reduced = true;
     }
 
+    pub(super) fn owe_nothing(&mut self) {
+        self.owes_reduced = false;
+    }
+
     // Implements: RFC3168 s6.1.1d, RFC3168 s6.1.2b, RFC3168 s6.1.3, RFC3168 s6.1.6, RFC8257 s3.6
     pub(super) fn stamp(&mut self, leaving: Leaving) -> (Codepoint, Flags) {
         let mut flags = if self.echoes { Flags::ECE } else { Flags::empty() };

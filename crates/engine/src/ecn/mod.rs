@@ -152,6 +152,13 @@ impl Ecn {
         }
     }
 
+    /// The reduction was not necessary, and is undone: there is nothing to tell.
+    pub(crate) fn on_reduction_undone(&mut self) {
+        if let Ecn::Classic(classic) = self {
+            classic.owe_nothing();
+        }
+    }
+
     /// The codepoint and the flags of a segment that leaves.
     pub(crate) fn stamp(&mut self, leaving: Leaving) -> (Codepoint, Flags) {
         match self {

@@ -240,6 +240,7 @@ fn the_first_round_of_recovery_sends_what_is_delivered_and_its_end_restores_the_
         now,
         kind: CongestionKind::Loss,
         in_flight_bytes: 600 * MSS,
+        left_in_flight_bytes: 0,
         mss: MSS as u32,
     });
     bbr.on_ack(&ack(RecoveryPhase::Recovery, 1, 3, 496));
@@ -261,6 +262,7 @@ fn after_a_time_out_the_window_doubles_from_one_segment_and_comes_back_at_the_en
         now: at(500),
         kind: CongestionKind::Timeout,
         in_flight_bytes: 600 * MSS,
+        left_in_flight_bytes: 0,
         mss: MSS as u32,
     });
     assert_eq!(bbr.window(), MSS);

@@ -128,6 +128,7 @@ fn a_probe_that_loses_two_percent_sets_the_long_term_bound_and_ends() {
         now: at(200),
         kind: CongestionKind::Loss,
         in_flight_bytes: 600 * MSS,
+        left_in_flight_bytes: 0,
         mss: MSS as u32,
     });
     bbr.on_lost(at(200), &lost(MSS, 12 * MSS, 600 * MSS));

@@ -36,6 +36,7 @@ const FIELDS: &[Field] = &[
     ("tcpi_advmss", |info, _| i64::from(info.advmss)),
     ("tcpi_ato", |info, _| micros(Some(info.ato))),
     ("tcpi_reordering", |info, _| i64::from(info.reordering)),
+    ("tcpi_reord_seen", |info, _| number(info.reord_seen)),
     ("tcpi_rcv_rtt", |info, _| micros(info.rcv_rtt)),
     ("tcpi_rcv_space", |info, _| number(info.rcv_space)),
     ("tcpi_data_segs_in", |info, _| number(info.data_segs_in)),
