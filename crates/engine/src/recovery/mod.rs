@@ -20,6 +20,8 @@ mod rto;
 pub(crate) mod scoreboard;
 mod slab;
 mod take;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tlp;
 mod undo;
 

@@ -252,7 +252,7 @@ impl Controller for Bbr3 {
         }
         if matches!(event.kind, CongestionKind::Timeout | CongestionKind::RepeatedTimeout) {
             self.phase = RecoveryPhase::Loss;
-            self.window = self.mss;
+            self.window = event.left_in_flight_bytes + self.mss;
         }
     }
 
