@@ -62,7 +62,7 @@ pub enum CongestionControl {
     /// BBR, version 3: draft-ietf-ccwg-bbr.
     Bbr3,
     /// A user's own.
-    Custom(CustomControl),
+    Custom(&'static CustomControl),
 }
 
 impl CongestionControl {

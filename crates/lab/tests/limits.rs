@@ -16,7 +16,7 @@ use towpath_lab::world::World;
 use towpath_netem::LinkConfig;
 
 /// No room between pressure and limit: one connection may take it all.
-const SMALL: MemoryLimits = MemoryLimits { relief: 30_000, pressure: 59_900, limit: 60_000 };
+const SMALL: MemoryLimits = MemoryLimits { relief: 30_000, pressure: 59_500, limit: 59_600 };
 
 fn small() -> Config {
     Config::default().memory(SMALL).tcp_wmem(BufferSizes {
@@ -63,7 +63,7 @@ fn a_writer_waits_for_memory_and_is_told_when_there_is_some() {
         };
         assert_eq!(refused, SocketError::WouldBlock);
         let census = single.census();
-        assert!((59_400..=60_000).contains(&census.memory), "{census:?}");
+        assert!((59_000..=59_600).contains(&census.memory), "{census:?}");
         assert_eq!(census.send_bytes, written);
         single.take_events();
         // The peer acknowledges what is in flight: room for the writer, and the news of it.
@@ -292,7 +292,7 @@ fn transfers_over_a_bad_path_survive_a_stack_without_memory() {
     const LEN: u64 = 300_000;
     let mut pruned = 0;
     for seed in 0..10 {
-        let limits = MemoryLimits { relief: 40_000, pressure: 60_000, limit: 90_000 };
+        let limits = MemoryLimits { relief: 40_000, pressure: 59_500, limit: 59_600 };
         let server = Config::default().memory(limits);
         let mut world = World::new(seed);
         let service: SocketAddr = "10.0.0.2:80".parse().unwrap();

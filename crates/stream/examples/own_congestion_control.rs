@@ -19,9 +19,9 @@ use towpath::{Config, CongestionControl, Stack};
 const FEW: u64 = 2;
 const MANY: u64 = 4;
 
-/// What goes into [`Config::tcp_congestion_control`] or into a socket's options.
-pub const VEGAS: CongestionControl =
-    CongestionControl::Custom(CustomControl::new("vegas", &|start| Box::new(Vegas::new(start))));
+/// What goes into [`Config::tcp_congestion_control`], or into a socket's options, as
+/// [`CongestionControl::Custom`].
+pub static VEGAS: CustomControl = CustomControl::new("vegas", &|start| Box::new(Vegas::new(start)));
 
 #[derive(Debug)]
 struct Vegas {
@@ -96,7 +96,7 @@ impl Controller for Vegas {
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<(), Box<dyn Error>> {
-    for control in [CongestionControl::Cubic, VEGAS] {
+    for control in [CongestionControl::Cubic, CongestionControl::Custom(&VEGAS)] {
         let (megabits, round_trip) = transfer(control).await?;
         println!("{:6} {megabits:4.1} Mbit/s, round trip {round_trip:?}", control.name());
     }

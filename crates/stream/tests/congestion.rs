@@ -73,7 +73,7 @@ async fn a_pacing_rate_is_kept_in_real_time() {
 
 #[tokio::test(start_paused = true)]
 async fn a_congestion_control_of_ones_own_keeps_the_queue_short() {
-    let (vegas, short) = own::transfer(own::VEGAS).await.unwrap();
+    let (vegas, short) = own::transfer(CongestionControl::Custom(&own::VEGAS)).await.unwrap();
     let (cubic, long) = own::transfer(CongestionControl::Cubic).await.unwrap();
     assert!(vegas > 9.0 && cubic > 9.0, "{vegas:.1} and {cubic:.1} Mbit/s");
     assert!(short < Duration::from_millis(55), "{short:?}");
@@ -101,8 +101,8 @@ async fn a_controller_that_panics_takes_its_own_connection_with_it_and_no_other(
     let pair = pair();
     let (mut fragile, mut its_peer) = pair.connect().await;
     let (mut sound, mut other_peer) = pair.connect().await;
-    let control = CustomControl::new("fragile", &|_| Box::new(Fragile(0)));
-    fragile.set_congestion_control(CongestionControl::Custom(control)).unwrap();
+    static FRAGILE: CustomControl = CustomControl::new("fragile", &|_| Box::new(Fragile(0)));
+    fragile.set_congestion_control(CongestionControl::Custom(&FRAGILE)).unwrap();
     let reader = tokio::spawn(async move { digest(&mut its_peer).await });
     let error = async {
         loop {

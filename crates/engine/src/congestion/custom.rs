@@ -13,9 +13,11 @@ type Make = dyn Fn(&Start) -> Box<dyn Controller> + Send + Sync;
 
 /// A user's own congestion control: a name and what makes a controller.
 ///
-/// It is a value as small as a reference, since options are copied: what makes the controllers
-/// lives as long as the program. A closure that captures nothing is such by itself (`&|start| ..`),
-/// another one is made so by `Box::leak`.
+/// It lives as long as the program, so that a socket's options, which are copied, can name it: a
+/// `static`, or what `Box::leak` makes of one that captures something.
+///
+/// A controller is made when a connection begins, for its SYN, and anew when the handshake is
+/// complete.
 ///
 /// A panic in the controller ends its connection, with the reason
 /// [`CloseReason::CongestionControl`](crate::CloseReason::CongestionControl) and a reset to the
@@ -25,11 +27,10 @@ type Make = dyn Fn(&Start) -> Box<dyn Controller> + Send + Sync;
 /// use towpath_engine::congestion::{CustomControl, Reno};
 /// use towpath_engine::{Config, CongestionControl};
 ///
-/// let mine = CustomControl::new("mine", &|start| Box::new(Reno::new(start)));
-/// let config = Config::default().tcp_congestion_control(CongestionControl::Custom(mine));
+/// static MINE: CustomControl = CustomControl::new("mine", &|start| Box::new(Reno::new(start)));
+/// let config = Config::default().tcp_congestion_control(CongestionControl::Custom(&MINE));
 /// # assert!(config.validate().is_ok());
 /// ```
-#[derive(Clone, Copy)]
 pub struct CustomControl {
     name: &'static str,
     make: &'static Make,
@@ -79,7 +80,7 @@ impl fmt::Debug for Fenced {
 }
 
 impl Fenced {
-    pub(crate) fn new(custom: CustomControl, start: &Start) -> Fenced {
+    pub(crate) fn new(custom: &CustomControl, start: &Start) -> Fenced {
         let inner = catch_unwind(AssertUnwindSafe(|| (custom.make)(start))).ok();
         Fenced {
             name: custom.name,
@@ -225,7 +226,7 @@ mod tests {
     #[test]
     fn a_panic_is_noted_and_the_controller_is_not_asked_again() {
         let custom = CustomControl::new("fragile", &|_| Box::new(Fragile(5000)));
-        let mut fenced = Fenced::new(custom, &start(10_000));
+        let mut fenced = Fenced::new(&custom, &start(10_000));
         fenced.on_ack(&sample());
         assert_eq!((fenced.window(), fenced.has_panicked()), (2000, false));
         fenced.on_ack(&sample());
@@ -237,14 +238,14 @@ mod tests {
     #[test]
     fn one_that_cannot_be_made_counts_as_panicked() {
         let custom = CustomControl::new("stillborn", &|_| panic!("not today"));
-        let fenced = Fenced::new(custom, &start(10_000));
+        let fenced = Fenced::new(&custom, &start(10_000));
         assert_eq!((fenced.window(), fenced.has_panicked()), (1000, true));
     }
 
     #[test]
     fn a_window_of_nothing_is_one_segment() {
         let custom = CustomControl::new("closed", &|_| Box::new(Fragile(6000)));
-        let mut fenced = Fenced::new(custom, &start(10_000));
+        let mut fenced = Fenced::new(&custom, &start(10_000));
         fenced.on_mss_change(9000);
         assert_eq!(fenced.window(), 9000);
     }

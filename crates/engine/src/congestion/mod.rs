@@ -428,22 +428,6 @@ pub(crate) enum Congestion {
 }
 
 impl Congestion {
-    /// Before the handshake is complete there is nothing to control.
-    pub(crate) fn undecided(now: Instant, window: u64, mss: u32) -> Congestion {
-        Congestion::Reno(Reno::new(&Start {
-            now,
-            window,
-            slow_start_threshold: u64::MAX,
-            mss,
-            alternative_backoff: false,
-            srtt: None,
-            min_rtt: None,
-            sack: false,
-            delivered_total: 0,
-            seed: 0,
-        }))
-    }
-
     pub(crate) fn new(choice: CongestionControl, config: &Config, start: &Start) -> Congestion {
         match choice {
             CongestionControl::Cubic => {

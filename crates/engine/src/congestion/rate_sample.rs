@@ -180,6 +180,7 @@ impl DeliveryRate {
     }
 
     /// A range leaves, for the first time or again; `in_flight` counts it already.
+    // Implements: BBR3 rs2
     pub(crate) fn on_sent(&mut self, now: Instant, was_idle: bool, in_flight: u64) -> Departure {
         if was_idle {
             self.first_sent_at = now;
@@ -254,6 +255,7 @@ impl DeliveryRate {
     }
 
     /// The acknowledgment at hand is counted: its sample.
+    // Implements: BBR3 rs1, BBR3 rs3
     pub(crate) fn finish(&mut self, now: Instant, min_rtt: Option<Duration>) -> RateSample {
         if self.app_limited_until > 0 && self.delivered > self.app_limited_until {
             self.app_limited_until = 0;
@@ -320,6 +322,7 @@ mod tests {
         assert_eq!(rate.latest(), Some((50_000, false)));
     }
 
+    // Shows: BBR3 rs1
     #[test]
     fn acks_that_arrive_together_do_not_make_the_path_faster() {
         let mut rate = DeliveryRate::default();
@@ -333,6 +336,7 @@ mod tests {
         assert_eq!((sample.delivered, sample.interval), (10_000, Some(Duration::from_millis(80))));
     }
 
+    // Shows: BBR3 rs3
     #[test]
     fn a_sample_shorter_than_the_round_trip_says_nothing() {
         let mut rate = DeliveryRate::default();
@@ -343,6 +347,7 @@ mod tests {
         assert_eq!(rate.finish(at(10), Some(RTT)), RateSample::default());
     }
 
+    // Shows: BBR3 rs4
     #[test]
     fn what_was_in_flight_when_the_application_had_no_more_is_limited_by_it() {
         let mut rate = DeliveryRate::default();
@@ -357,6 +362,7 @@ mod tests {
         assert!(!rate.is_app_limited());
     }
 
+    // Shows: BBR3 rs2
     #[test]
     fn losses_since_a_range_left_are_counted_with_it() {
         let mut rate = DeliveryRate::default();

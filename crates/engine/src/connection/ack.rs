@@ -249,12 +249,10 @@ impl Connection {
         if news.marked.congestion && news.prior_in_flight_bytes > 0 && self.recovery.enter_cwr() {
             self.on_congestion(now, CongestionKind::Ecn, news.prior_in_flight_bytes);
         }
+        self.tell_losses(now);
         self.recovery.reduce(outcome);
         let paced = self.pacing_rate(config).is_some();
         let controller = self.congestion.controller_mut();
-        for lost in self.recovery.take_losses() {
-            controller.on_lost(now, &lost);
-        }
         if outcome.recovered {
             controller.on_recovered(now);
         }

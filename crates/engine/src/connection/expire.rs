@@ -53,9 +53,7 @@ impl Connection {
             CongestionKind::Timeout
         };
         self.on_congestion(now, kind, timeout.flight);
-        for lost in self.recovery.take_losses() {
-            self.congestion.controller_mut().on_lost(now, &lost);
-        }
+        self.tell_losses(now);
         self.pacer.let_pass(u64::from(self.send.segment_size()));
         self.rtt.on_timeout();
         self.restart_retransmission(now);

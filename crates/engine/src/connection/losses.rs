@@ -24,6 +24,13 @@ impl Connection {
         RttView { min: self.rtt.min(), srtt: self.rtt.srtt() }
     }
 
+    /// The controller hears of each range that was taken for lost.
+    pub(super) fn tell_losses(&mut self, now: Instant) {
+        for lost in self.recovery.take_losses() {
+            self.congestion.controller_mut().on_lost(now, &lost);
+        }
+    }
+
     /// Congestion: the controller sets window and threshold, and the reduction begins, if it is one
     /// that goes in steps.
     pub(super) fn on_congestion(&mut self, now: Instant, kind: CongestionKind, in_flight: u64) {
@@ -138,6 +145,7 @@ impl Connection {
             self.on_congestion(now, CongestionKind::Loss, in_flight);
             self.recovery.reduce(&outcome);
         }
+        self.tell_losses(now);
         self.resume_retransmission(now);
     }
 

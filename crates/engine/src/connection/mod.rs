@@ -43,7 +43,7 @@ use self::user::UserSide;
 use crate::config::Config;
 use crate::congestion::pacing::Pacer;
 use crate::congestion::usage::WindowUsage;
-use crate::congestion::{Congestion, initial_window};
+use crate::congestion::{Congestion, Start, initial_window};
 use crate::counters::Counters;
 use crate::ecn::Ecn;
 use crate::ecn::accurate::Accurate;
@@ -210,7 +210,22 @@ impl Connection {
             sack: false,
             ecn: Ecn::default(),
             recovery: Recovery::new(iss, config),
-            congestion: Congestion::undecided(now, window, send_mss.effective()),
+            congestion: Congestion::new(
+                options.congestion_control(config),
+                config,
+                &Start {
+                    now,
+                    window,
+                    slow_start_threshold: u64::MAX,
+                    mss: send_mss.effective(),
+                    alternative_backoff: config.abe,
+                    srtt: None,
+                    min_rtt: None,
+                    sack: false,
+                    delivered_total: 0,
+                    seed,
+                },
+            ),
             usage: WindowUsage::new(iss),
             pacer: Pacer::default(),
             seed,

@@ -63,6 +63,7 @@ impl Connection {
     /// Before the application writes and before an acknowledgment is taken: whether there was nothing
     /// to send though the window would have taken it. What is in flight then, and leaves after it,
     /// measures the application (draft-ietf-ccwg-bbr section 4.1.2.4).
+    // Implements: BBR3 rs4
     pub(super) fn check_app_limited(&mut self) {
         let window = self.window();
         // As Linux, less than a segment counts as nothing.

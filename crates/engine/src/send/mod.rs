@@ -619,6 +619,22 @@ mod tests {
 
     // Shows: RFC9293 s3.10.7.4n
     #[test]
+    fn what_acknowledges_something_new_brings_its_window_though_its_text_is_old() {
+        let mut send = space(5000);
+        write(&mut send, 10_000);
+        for _ in 0..5 {
+            send_next(&mut send).unwrap();
+        }
+        let una = send.una();
+        // Beyond a hole; then what fills the hole, sent later, with less room in the window.
+        send.update_window(SeqNumber(9000), una, 5000);
+        assert_eq!(send.update_window(SeqNumber(5), una + 3000, 2500), WindowUpdate::Changed);
+        send.acknowledge(una + 3000, &mut Garbage::default());
+        assert_eq!(send_next(&mut send), Err(Blocked::Window));
+    }
+
+    // Shows: RFC9293 s3.10.7.4n
+    #[test]
     fn only_a_newer_segment_changes_the_window() {
         let mut send = space(3000);
         let una = send.una();

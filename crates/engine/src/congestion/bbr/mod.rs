@@ -337,7 +337,7 @@ impl Controller for Bbr {
             self.phase = RecoveryPhase::Loss;
             self.full_pipe.bandwidth = 0;
             self.timed_out = true;
-            self.window = event.left_in_flight_bytes + self.mss;
+            self.window = event.left_in_flight_bytes.saturating_add(self.mss);
         }
     }
 

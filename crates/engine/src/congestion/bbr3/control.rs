@@ -29,6 +29,7 @@ impl Bbr3 {
     }
 
     /// SetPacingRateWithGain: until the pipe is full the rate only rises.
+    // Implements: BBR3 pacing
     pub(super) fn set_pacing_rate_with_gain(&mut self, gain: u64) {
         let rate = percent(percent(self.path.bandwidth, gain), UNIT - PACING_MARGIN_PERCENT);
         if self.full_pipe.reached || rate > self.pacing_rate {
@@ -37,6 +38,7 @@ impl Bbr3 {
     }
 
     /// SetSendQuantum.
+    // Implements: BBR3 quantum
     pub(super) fn send_quantum(&self) -> u64 {
         product(self.pacing_rate, QUANTUM_TIME).min(LARGEST_QUANTUM).max(2 * self.mss)
     }
@@ -53,6 +55,7 @@ impl Bbr3 {
     }
 
     /// SetCwnd, with UpdateMaxInflight.
+    // Implements: BBR3 cwnd
     pub(super) fn set_window(&mut self, sample: &AckSample) {
         let acked = sample.delivered_bytes;
         let most = self.product_multiple(self.path.bandwidth, self.state.gains().1);

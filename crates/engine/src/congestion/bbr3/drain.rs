@@ -16,6 +16,7 @@ impl Bbr3 {
     }
 
     /// CheckDrainDone.
+    // Implements: BBR3 drain
     pub(super) fn check_drain_done(&mut self, sample: &AckSample) {
         if self.state == State::Drain
             && (sample.in_flight_bytes <= self.inflight(self.path.bandwidth, UNIT)

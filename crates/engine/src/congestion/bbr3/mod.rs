@@ -5,7 +5,8 @@
 //! for long (what probing found) and for short (what the last rounds delivered).
 //!
 //! Owns the state, the window and the pacing rate; one state a file, and `path` is the model that they
-//! share. The names are the draft's. Its part on ECN is none: a mark is no signal here.
+//! share. The names are the draft's. Where it is silent on ECN but for that a mark is congestion
+//! (section 3.7), a mark counts as a loss that was too much for a probe.
 
 mod control;
 mod drain;
@@ -34,6 +35,7 @@ use crate::instant::Instant;
 const UNIT: u64 = 100;
 /// Section 2.6, DefaultCwndGain: the least at which the rate doubles each round.
 const DEFAULT_WINDOW_GAIN: u64 = 200;
+// Implements: BBR3 consts
 /// Section 2.8, LossThresh: the greatest rate of loss that is tolerated while probing, 2 %.
 const LOSS_PERCENT: u64 = 2;
 /// Section 2.8, Beta: the least that a round with losses leaves, 0.7.
@@ -81,6 +83,7 @@ impl State {
     }
 
     /// The gains of the rate and of the window, in percent (table of section 5.6.1).
+    // Implements: BBR3 s4.states, BBR3 gains, BBR3 gotcha
     fn gains(self) -> (u64, u64) {
         match self {
             State::Startup => (startup::PACING_GAIN, DEFAULT_WINDOW_GAIN),
@@ -172,6 +175,16 @@ impl Bbr3 {
         };
     }
 
+    /// The network has marked what it might have dropped.
+    fn on_mark(&mut self, now: Instant) {
+        self.note_loss(self.path.delivered_total);
+        if self.state == State::Startup {
+            self.leave_startup();
+        } else if self.probing.is_probe_sample {
+            self.handle_too_much(now, self.target_inflight(), false);
+        }
+    }
+
     /// NoteLoss.
     // Deviates: the draft's code saves the state at the first loss of each round, and would then know
     // no more what was before the episode. As its section 5.5.11.1 says, and Linux's version 3 does,
@@ -245,14 +258,18 @@ impl Controller for Bbr3 {
         self.set_window(sample);
     }
 
-    /// OnEnterFastRecovery and OnEnterRTO (section 5.6.4.4).
+    /// OnEnterFastRecovery and OnEnterRTO (section 5.6.4.4); marks.
+    // Implements: BBR3 rto, BBR3 ecn
     fn on_congestion(&mut self, event: &CongestionEvent) {
         if event.kind != CongestionKind::RepeatedTimeout {
             self.save_state();
         }
+        if event.kind == CongestionKind::Ecn {
+            self.on_mark(event.now);
+        }
         if matches!(event.kind, CongestionKind::Timeout | CongestionKind::RepeatedTimeout) {
             self.phase = RecoveryPhase::Loss;
-            self.window = event.left_in_flight_bytes + self.mss;
+            self.window = event.left_in_flight_bytes.saturating_add(self.mss);
         }
     }
 
@@ -269,6 +286,7 @@ impl Controller for Bbr3 {
     }
 
     /// HandleSpuriousLossDetection (section 5.5.11.2).
+    // Implements: BBR3 undo
     fn on_spurious(&mut self, _now: Instant) {
         self.restore_window();
         self.path.is_loss_in_round = false;
@@ -293,6 +311,7 @@ impl Controller for Bbr3 {
     }
 
     /// HandleRestartFromIdle (section 5.4.1).
+    // Implements: BBR3 idle
     fn on_idle(&mut self, idle: &IdleSample) {
         if !idle.app_limited {
             return;
@@ -318,6 +337,7 @@ fn looser(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 
 /// InflightAtLoss: how much was in flight where losses went beyond what is tolerated, which may be
 /// in the middle of the range.
+// Implements: BBR3 lossprefix
 fn in_flight_at_loss(lost: &LostRange) -> u64 {
     let in_flight = lost.tx_in_flight.saturating_sub(lost.bytes);
     let lost_before = lost.lost.saturating_sub(lost.bytes);

@@ -38,7 +38,7 @@ pub(super) struct Path {
     pub(super) extra_acked: u64,
     epoch_start: Instant,
     epoch_acked: u64,
-    delivered_total: u64,
+    pub(super) delivered_total: u64,
 }
 
 impl Path {
@@ -69,6 +69,7 @@ impl Path {
     }
 
     /// UpdateLatestDeliverySignals, UpdateRound and UpdateMaxBw. Whether a round begins.
+    // Implements: BBR3 round, BBR3 maxbw
     pub(super) fn on_delivery(&mut self, sample: &AckSample) -> bool {
         let rate = sample.rate.bytes_per_second().unwrap_or(0);
         self.delivered_total = sample.delivered_total;
@@ -100,6 +101,7 @@ impl Path {
     }
 
     /// UpdateACKAggregation (section 5.5.9).
+    // Implements: BBR3 extra
     pub(super) fn update_aggregation(
         &mut self,
         sample: &AckSample,
@@ -171,7 +173,7 @@ impl CycleMax {
         self.this.max(self.before)
     }
 
-    fn update(&mut self, value: u64) {
+    pub(super) fn update(&mut self, value: u64) {
         self.this = self.this.max(value);
     }
 
@@ -186,6 +188,7 @@ impl CycleMax {
 impl Bbr3 {
     /// AdaptLowerBoundsFromCongestion (section 5.5.10.3): once a round, if it had losses and was no
     /// probe, down to what it delivered, at most by 30 %.
+    // Implements: BBR3 shortterm
     pub(super) fn adapt_lower_bounds(&mut self) {
         let window = self.window;
         let path = &mut self.path;

@@ -43,9 +43,9 @@ pub(super) struct Probing {
     /// The long-term bound grows by a segment for so many bytes; not at all if `None`.
     pub(super) acked_per_segment: Option<u64>,
     /// The last probe lost too much.
-    too_high: bool,
+    pub(super) too_high: bool,
     /// It ended where the one before had lost too much.
-    precautionary: bool,
+    pub(super) precautionary: bool,
 }
 
 impl Probing {
@@ -84,6 +84,7 @@ impl Bbr3 {
     }
 
     /// StartProbeBW_REFILL.
+    // Implements: BBR3 refill
     pub(super) fn start_refill(&mut self) {
         self.path.reset_shortterm();
         self.probing.up_rounds = 0;
@@ -130,6 +131,7 @@ impl Bbr3 {
     }
 
     /// IsTimeToProbeBW, with IsRenoCoexistenceProbeTime.
+    // Implements: BBR3 wait
     fn is_time_to_probe(&self, now: Instant) -> bool {
         let rounds = (self.target_inflight() / self.mss).min(MOST_ROUNDS);
         has_elapsed(now, self.probing.cycle_start, self.probing.wait)
@@ -137,6 +139,7 @@ impl Bbr3 {
     }
 
     /// IsTimeToCruise: the queue is empty, and others find room.
+    // Implements: BBR3 down
     fn is_time_to_cruise(&self, sample: &AckSample) -> bool {
         let product = self.inflight(self.path.max_bandwidth.get(), UNIT);
         let in_flight = sample.in_flight_bytes;
@@ -144,6 +147,7 @@ impl Bbr3 {
     }
 
     /// IsTimeToGoDown.
+    // Implements: BBR3 up-exit
     fn is_time_to_go_down(&mut self, sample: &AckSample) -> bool {
         let bound = self.path.inflight_longterm;
         if self.probing.too_high && bound.is_some_and(|bound| sample.in_flight_bytes >= bound) {
@@ -178,6 +182,7 @@ impl Bbr3 {
     }
 
     /// ProbeInflightLongtermUpward.
+    // Implements: BBR3 up-growth
     pub(super) fn raise_long_term(&mut self, sample: &AckSample) {
         if !self.is_bounded(sample) {
             return;
@@ -196,6 +201,7 @@ impl Bbr3 {
     }
 
     /// AdaptLongTermModel. Whether it has changed the state.
+    // Implements: BBR3 precaution
     fn adapt_long_term(&mut self, sample: &AckSample) -> bool {
         let round_start = self.path.round_start;
         if self.probing.ack_phase == AckPhase::ProbeStarting && round_start {
@@ -226,6 +232,7 @@ impl Bbr3 {
     }
 
     /// HandleInflightTooHigh: a probe with so much in flight lost too much of it.
+    // Implements: BBR3 toohigh
     pub(super) fn handle_too_much(&mut self, now: Instant, in_flight: u64, app_limited: bool) {
         self.probing.too_high = true;
         self.probing.is_probe_sample = false;

@@ -13,7 +13,7 @@ pub(super) const WINDOW_GAIN: u64 = 50;
 /// ProbeRTTDuration.
 const DURATION: Duration = Duration::from_millis(200);
 /// ProbeRTTInterval.
-const INTERVAL: Duration = Duration::from_secs(5);
+pub(super) const INTERVAL: Duration = Duration::from_secs(5);
 /// Section 2.16.1, MinRTTFilterLen.
 const MIN_RTT_WINDOW: Duration = Duration::from_secs(10);
 
@@ -41,6 +41,7 @@ impl ProbeRttClock {
 
 impl Bbr3 {
     /// UpdateMinRTT.
+    // Implements: BBR3 minrtt
     pub(super) fn update_min_rtt(&mut self, sample: &AckSample) {
         let clock = &mut self.probe_rtt;
         clock.expired = has_elapsed(sample.now, clock.min_delay_at, INTERVAL);
@@ -77,6 +78,7 @@ impl Bbr3 {
     }
 
     /// HandleProbeRTT: the time counts from when so little is in flight.
+    // Implements: BBR3 probertt, BBR3 probertt-int
     fn handle_probe_rtt(&mut self, sample: &AckSample) {
         if self.probe_rtt.done_at.is_some() {
             self.probe_rtt.round_done |= self.path.round_start;

@@ -30,6 +30,7 @@ impl FullPipe {
     }
 
     /// CheckFullBWReached.
+    // Implements: BBR3 startup-bw
     pub(super) fn check(&mut self, sample: &AckSample, round_start: bool) {
         if self.now || !round_start || sample.rate.app_limited {
             return;
@@ -57,17 +58,23 @@ impl Bbr3 {
             return;
         }
         if !self.full_pipe.reached && self.is_startup_loss_high(sample) {
-            self.undo.state = Some(State::Startup);
-            self.full_pipe.reached = true;
-            let product = self.path.product(self.path.max_bandwidth.get()).unwrap_or(0);
-            self.path.inflight_longterm = Some(product.max(self.path.inflight_latest()));
+            self.leave_startup();
         }
         if self.full_pipe.reached {
             self.enter_drain();
         }
     }
 
+    /// Congestion ends Startup: what was delivered of late is safe.
+    pub(super) fn leave_startup(&mut self) {
+        self.undo.state = Some(State::Startup);
+        self.full_pipe.reached = true;
+        let product = self.path.product(self.path.max_bandwidth.get()).unwrap_or(0);
+        self.path.inflight_longterm = Some(product.max(self.path.inflight_latest()));
+    }
+
     /// CheckStartupHighLoss (section 5.3.1.3), at the end of a round with losses.
+    // Implements: BBR3 startup-loss
     fn is_startup_loss_high(&self, sample: &AckSample) -> bool {
         if sample.phase != RecoveryPhase::Recovery {
             return false;

@@ -20,11 +20,16 @@ fn simulated() -> Simulated<Bbr3> {
 
 /// Acknowledges a segment of a new round.
 fn round(bbr: &mut Bbr3, now: Instant, rate: u64) -> AckSample {
+    round_with(bbr, now, rate, 400)
+}
+
+/// The same with so many segments in flight.
+fn round_with(bbr: &mut Bbr3, now: Instant, rate: u64, in_flight: u64) -> AckSample {
     let ack = AckSample {
         now,
         delivered_bytes: MSS,
         acked_bytes: MSS,
-        in_flight_bytes: 400 * MSS,
+        in_flight_bytes: in_flight * MSS,
         prior_in_flight_bytes: 401 * MSS,
         srtt: Some(RTT),
         delivered_total: bbr.path.round_ends_at + 10 * MSS,
@@ -58,6 +63,7 @@ fn lost(bytes: u64, lost: u64, tx_in_flight: u64) -> LostRange {
     LostRange { bytes, tx_in_flight, lost, app_limited: false, adjoins: false, delivered_total: 0 }
 }
 
+// Shows: BBR3 gains, BBR3 gotcha, BBR3 consts, BBR3 probertt-int
 #[test]
 fn the_numbers_are_the_drafts() {
     use State::*;
@@ -68,10 +74,12 @@ fn the_numbers_are_the_drafts() {
         [(277, 200), (50, 200), (90, 200), (100, 200), (100, 200), (125, 225), (100, 50)]
     );
     assert_eq!((LOSS_PERCENT, BETA_PERCENT, HEADROOM_PERCENT), (2, 70, 15));
+    assert_eq!(probe_rtt::INTERVAL, Duration::from_secs(5));
     // 10 segments in 40 ms are 250 kB/s.
     assert_eq!(begin().pacing_rate(), Some(692_500));
 }
 
+// Shows: BBR3 pacing, BBR3 quantum, BBR3 cwnd
 #[test]
 fn rate_quantum_and_window_follow_from_bandwidth_and_delay() {
     let mut bbr = cruising();
@@ -89,6 +97,7 @@ fn rate_quantum_and_window_follow_from_bandwidth_and_delay() {
     assert_eq!(bbr.inflight(1000, UNIT), 3 * 12_375 + 2 * MSS);
 }
 
+// Shows: BBR3 lossprefix
 #[test]
 fn the_threshold_of_loss_is_found_within_a_burst() {
     // 100 segments before it, 1 of them lost: the second lost of 102 is beyond 2 %.
@@ -98,6 +107,7 @@ fn the_threshold_of_loss_is_found_within_a_burst() {
     assert_eq!(in_flight_at_loss(&lost(1000, 9_000, 110_000)), 109_000);
 }
 
+// Shows: BBR3 shortterm
 #[test]
 fn a_round_with_losses_lowers_the_short_term_bounds_to_what_it_delivered_or_by_thirty_percent() {
     let mut bbr = cruising();
@@ -119,6 +129,7 @@ fn a_round_with_losses_lowers_the_short_term_bounds_to_what_it_delivered_or_by_t
     assert_eq!(bbr.pacing_rate(), Some(8_316_000));
 }
 
+// Shows: BBR3 toohigh, BBR3 up-exit, BBR3 undo
 #[test]
 fn a_probe_that_loses_two_percent_sets_the_long_term_bound_and_ends() {
     let mut bbr = cruising();
@@ -145,6 +156,7 @@ fn a_probe_that_loses_two_percent_sets_the_long_term_bound_and_ends() {
     assert_eq!((bbr.state, bbr.path.inflight_longterm), (State::ProbeBwRefill, None));
 }
 
+// Shows: BBR3 toohigh
 #[test]
 fn the_long_term_bound_never_falls_below_beta_of_what_is_aimed_at() {
     let mut bbr = cruising();
@@ -153,6 +165,7 @@ fn the_long_term_bound_never_falls_below_beta_of_what_is_aimed_at() {
     assert_eq!(bbr.path.inflight_longterm, Some(350 * MSS));
 }
 
+// Shows: BBR3 up-growth
 #[test]
 fn the_bound_is_raised_by_twice_as_many_segments_each_round() {
     let mut bbr = cruising();
@@ -176,6 +189,7 @@ fn the_bound_is_raised_by_twice_as_many_segments_each_round() {
     assert_eq!(bbr.path.inflight_longterm, Some(402 * MSS), "a bound that is not used stays");
 }
 
+// Shows: BBR3 startup-bw, BBR3 drain
 #[test]
 fn startup_finds_the_bandwidth_and_drains_what_it_has_queued() {
     let mut path = simulated();
@@ -193,6 +207,7 @@ fn startup_finds_the_bandwidth_and_drains_what_it_has_queued() {
     assert!((12_375_000..=12_500_000).contains(&bandwidth), "{bandwidth}");
 }
 
+// Shows: BBR3 wait
 #[test]
 fn the_rate_stays_and_probes_come_after_two_to_three_seconds() {
     let mut path = simulated();
@@ -217,6 +232,7 @@ fn the_rate_stays_and_probes_come_after_two_to_three_seconds() {
     }
 }
 
+// Shows: BBR3 minrtt, BBR3 probertt, BBR3 probertt-int
 #[test]
 fn every_five_seconds_it_halves_what_is_in_flight_to_see_the_delay() {
     let mut path = simulated();
@@ -271,6 +287,7 @@ fn a_short_queue_sets_a_bound_that_fits_it_and_loses_little() {
     assert!((450 * MSS..=620 * MSS).contains(&bound), "{bound}");
 }
 
+// Shows: BBR3 undo, BBR3 startup-loss
 #[test]
 fn a_spurious_end_of_startup_is_taken_back() {
     let mut bbr = begin();
@@ -303,4 +320,209 @@ fn a_spurious_end_of_startup_is_taken_back() {
     bbr.on_spurious(at(50));
     assert_eq!((bbr.state, bbr.full_pipe.reached), (State::Startup, false));
     assert_eq!(bbr.path.inflight_longterm, None);
+}
+
+// Shows: BBR3 s4.states, BBR3 refill
+#[test]
+fn a_cycle_goes_down_cruises_refills_for_one_round_and_goes_up() {
+    let mut path = simulated();
+    let mut seen: Vec<(State, u64)> = Vec::new();
+    path.run(at(20_000), |path| {
+        let bbr = &path.controller;
+        if seen.last().is_none_or(|(state, _)| *state != bbr.state) {
+            seen.push((bbr.state, bbr.path.round_count));
+        }
+    });
+    use State::*;
+    assert_eq!([seen[0].0, seen[1].0], [Startup, Drain]);
+    for pair in seen[1..].windows(2) {
+        let ((before, began), (after, ended)) = (pair[0], pair[1]);
+        let fits = match before {
+            Drain => matches!(after, ProbeBwDown | ProbeBwCruise),
+            ProbeBwDown => matches!(after, ProbeBwCruise | ProbeRtt),
+            ProbeBwCruise => matches!(after, ProbeBwRefill | ProbeRtt),
+            ProbeBwRefill => after == ProbeBwUp && ended == began + 1 || after == ProbeRtt,
+            ProbeBwUp => matches!(after, ProbeBwDown | ProbeRtt),
+            ProbeRtt => after == ProbeBwCruise,
+            Startup => false,
+        };
+        assert!(fits, "{before:?} in round {began}, {after:?} in {ended}");
+    }
+    for state in [ProbeBwDown, ProbeBwCruise, ProbeBwRefill, ProbeBwUp, ProbeRtt] {
+        assert!(seen.iter().filter(|(seen, _)| *seen == state).count() >= 3, "{state:?}");
+    }
+}
+
+// Shows: BBR3 startup-loss
+#[test]
+fn five_holes_in_a_round_are_borne_in_startup_and_without_sack_one_is_too_many() {
+    for (sack, holes, state) in
+        [(true, 5, State::Startup), (true, 6, State::Drain), (false, 1, State::Drain)]
+    {
+        let mut bbr = Bbr3 { sack, ..begin() };
+        let ack = round(&mut bbr, at(0), 1_000_000);
+        let mut loss = lost(MSS, MSS, 40 * MSS);
+        loss.delivered_total = ack.delivered_total;
+        for _ in 0..holes {
+            bbr.on_lost(at(10), &loss);
+            // What adjoins is the same hole.
+            bbr.on_lost(at(10), &LostRange { adjoins: true, ..loss });
+        }
+        let mut rate = ack.rate;
+        rate.prior_delivered = bbr.path.round_ends_at;
+        (rate.lost, rate.tx_in_flight) = (MSS, 40 * MSS);
+        bbr.on_ack(&AckSample {
+            phase: RecoveryPhase::Recovery,
+            delivered_total: ack.delivered_total + 20 * MSS,
+            in_flight_bytes: 900 * MSS,
+            rate,
+            ..ack
+        });
+        assert_eq!(bbr.state, state, "{holes} holes, SACK {sack}");
+    }
+}
+
+// Shows: BBR3 drain
+#[test]
+fn drain_ends_after_three_rounds_even_if_the_queue_does_not() {
+    let mut bbr = begin();
+    let mut rounds = Vec::new();
+    for index in 0..10 {
+        round_with(&mut bbr, at(40 * index), 12_500_000, 900);
+        if bbr.state == State::Drain {
+            rounds.push(bbr.path.round_count);
+        }
+    }
+    assert_eq!(rounds.len(), 4, "the one it begins in and three: {rounds:?}");
+    assert_eq!(bbr.state, State::ProbeBwDown);
+}
+
+// Shows: BBR3 down
+#[test]
+fn down_lasts_until_the_queue_is_empty_and_others_find_room() {
+    let mut bbr = cruising();
+    bbr.start_down(at(200));
+    bbr.path.inflight_longterm = Some(450 * MSS);
+    round_with(&mut bbr, at(240), 12_500_000, 501);
+    assert_eq!(bbr.state, State::ProbeBwDown);
+    round_with(&mut bbr, at(280), 12_500_000, 400);
+    assert_eq!(bbr.state, State::ProbeBwDown, "15 % of 450 are left to others");
+    round_with(&mut bbr, at(320), 12_500_000, 382);
+    assert_eq!(bbr.state, State::ProbeBwCruise);
+}
+
+// Shows: BBR3 precaution
+#[test]
+fn after_a_probe_too_high_the_next_stops_at_its_bound_and_if_that_was_safe_another_follows() {
+    let mut bbr = cruising();
+    bbr.probing.too_high = true;
+    bbr.path.inflight_longterm = Some(550 * MSS);
+    bbr.start_refill();
+    round_with(&mut bbr, at(240), 12_500_000, 500);
+    assert_eq!(bbr.state, State::ProbeBwUp);
+    round_with(&mut bbr, at(280), 12_500_000, 550);
+    assert_eq!((bbr.state, bbr.probing.precautionary), (State::ProbeBwDown, true));
+    round_with(&mut bbr, at(320), 12_500_000, 540);
+    assert_eq!(bbr.state, State::ProbeBwRefill, "its feedback was good");
+}
+
+// Shows: BBR3 maxbw, BBR3 round
+#[test]
+fn samples_of_an_application_that_sends_less_do_not_lower_the_bandwidth_and_cycles_do() {
+    let mut max = path::CycleMax::default();
+    let mut bbr = cruising();
+    let mut ack = round(&mut bbr, at(200), 12_500_000);
+    let rounds = bbr.path.round_count;
+    ack.rate.app_limited = true;
+    ack.rate.delivered /= 2;
+    bbr.on_ack(&ack);
+    assert_eq!(bbr.path.round_count, rounds, "sent before the round began");
+    bbr.path.max_bandwidth.advance();
+    bbr.path.max_bandwidth.advance();
+    assert_eq!(bbr.path.max_bandwidth.get(), 12_500_000, "a cycle without a sample is none");
+    max.update(9);
+    max.advance();
+    max.update(5);
+    assert_eq!(max.get(), 9);
+    max.advance();
+    assert_eq!(max.get(), 5);
+}
+
+// Shows: BBR3 extra
+#[test]
+fn acks_that_come_many_at_once_make_the_window_larger() {
+    let mut bbr = cruising();
+    let mut ack = round(&mut bbr, at(200), 12_500_000);
+    ack.delivered_bytes = 200 * MSS;
+    bbr.window = 1_000_000;
+    bbr.on_ack(&ack);
+    assert!(bbr.path.extra_acked >= 200 * MSS, "{}", bbr.path.extra_acked);
+    assert_eq!(bbr.window(), 1_000_000 + bbr.path.extra_acked.min(200 * MSS));
+}
+
+// Shows: BBR3 idle
+#[test]
+fn after_a_pause_of_the_application_it_sends_at_the_bandwidth_and_probes_no_delay() {
+    let mut bbr = cruising();
+    bbr.state = State::ProbeBwUp;
+    let window = bbr.window();
+    bbr.on_idle(&IdleSample {
+        now: at(6000),
+        idle: Duration::from_secs(6),
+        rto: RTT,
+        restart_window: Some(10 * MSS),
+        app_limited: true,
+    });
+    assert_eq!((bbr.pacing_rate(), bbr.window()), (Some(12_375_000), window));
+    round(&mut bbr, at(6040), 12_500_000);
+    assert_ne!(bbr.state, State::ProbeRtt, "the pause has emptied the queue");
+    round(&mut bbr, at(11_100), 12_500_000);
+    assert_eq!(bbr.state, State::ProbeRtt);
+}
+
+// Shows: BBR3 rto
+#[test]
+fn a_time_out_leaves_one_segment_and_the_end_of_recovery_restores_the_window() {
+    let mut bbr = cruising();
+    bbr.on_congestion(&CongestionEvent {
+        now: at(200),
+        kind: CongestionKind::Timeout,
+        in_flight_bytes: 600 * MSS,
+        left_in_flight_bytes: 0,
+        mss: MSS as u32,
+    });
+    assert_eq!((bbr.window(), bbr.prior_window), (MSS, 600 * MSS));
+    let ack = AckSample { now: at(240), delivered_bytes: MSS, ..sample() };
+    bbr.on_ack(&AckSample { phase: RecoveryPhase::Loss, ..ack });
+    assert_eq!(bbr.window(), 4 * MSS);
+    bbr.on_ack(&ack);
+    assert_eq!(bbr.window(), 601 * MSS);
+}
+
+// Shows: BBR3 ecn
+#[test]
+fn a_mark_is_congestion() {
+    let mark = |bbr: &mut Bbr3, now| {
+        bbr.on_congestion(&CongestionEvent {
+            now,
+            kind: CongestionKind::Ecn,
+            in_flight_bytes: 600 * MSS,
+            left_in_flight_bytes: 0,
+            mss: MSS as u32,
+        });
+    };
+    let mut bbr = begin();
+    round(&mut bbr, at(0), 1_000_000);
+    mark(&mut bbr, at(10));
+    round(&mut bbr, at(40), 1_000_000);
+    assert_ne!(bbr.state, State::Startup);
+    let mut bbr = cruising();
+    mark(&mut bbr, at(200));
+    round(&mut bbr, at(240), 12_500_000);
+    assert!(bbr.path.bandwidth_shortterm.is_some());
+    bbr.state = State::ProbeBwUp;
+    bbr.probing.is_probe_sample = true;
+    mark(&mut bbr, at(280));
+    assert_eq!(bbr.state, State::ProbeBwDown);
+    assert!(bbr.path.inflight_longterm.is_some());
 }
