@@ -130,7 +130,6 @@ impl Scoreboard {
     pub(crate) fn lost(&self) -> Sum {
         self.lost
     }
-
     /// Of that, sent again.
     pub(crate) fn resent(&self) -> Sum {
         self.resent
@@ -336,7 +335,7 @@ impl Scoreboard {
         ever_resent
     }
 
-    /// The range in the order of sending behind `slot`, or the oldest.
+    /// The ranges in their order of sending.
     pub(crate) fn order(&mut self) -> &mut Slab {
         &mut self.slab
     }
