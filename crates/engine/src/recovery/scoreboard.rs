@@ -8,6 +8,10 @@
 //!
 //! Ranges are keyed by their 64-bit offset in the stream of sequence numbers: nothing wraps here.
 
+mod counts;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use towpath_wire::SeqNumber;
@@ -126,7 +130,6 @@ impl Scoreboard {
     pub(crate) fn lost(&self) -> Sum {
         self.lost
     }
-
     /// Of that, sent again.
     pub(crate) fn resent(&self) -> Sum {
         self.resent
@@ -332,7 +335,7 @@ impl Scoreboard {
         ever_resent
     }
 
-    /// The range in the order of sending behind `slot`, or the oldest.
+    /// The ranges in their order of sending.
     pub(crate) fn order(&mut self) -> &mut Slab {
         &mut self.slab
     }
@@ -384,36 +387,6 @@ impl Scoreboard {
             }
         }
         again
-    }
-
-    /// Takes for lost what RFC 6675 calls so: more than `threshold` bytes above it are reported, or
-    /// `runs` runs of bytes that do not touch.
-    // Implements: RFC6675 s4a
-    pub(crate) fn mark_lost_below_sacks(&mut self, threshold: u64, runs: u64) {
-        let Some(boundary) = self.boundary(threshold, runs) else { return };
-        let from = self.judged_to.min(boundary);
-        let slots: Vec<Slot> = self.by_start.range(from..boundary).map(|(_, slot)| *slot).collect();
-        for slot in slots {
-            if !self.slab[slot].lost {
-                self.mark_lost(slot);
-            }
-        }
-        self.judged_to = boundary;
-    }
-
-    /// Where what is reported above is enough: from the top down, no further than needed.
-    fn boundary(&self, threshold: u64, runs: u64) -> Option<u64> {
-        let (mut above, mut runs_above, mut last_start) = (0, 0, u64::MAX);
-        for start in self.reported.iter().rev() {
-            let range = self.slab[*self.by_start.get(start)?];
-            above += range.len();
-            runs_above += u64::from(range.end != last_start);
-            last_start = range.start;
-            if above > threshold || runs_above >= runs {
-                return Some(range.start);
-            }
-        }
-        None
     }
 
     /// Nothing is lost: what was taken for it only came late.
@@ -625,6 +598,3 @@ fn segments(len: u64, size: u32) -> u32 {
     let full = if len % size == 1 && len > 1 { len / size } else { len.div_ceil(size) };
     u32::try_from(full.max(1)).unwrap_or(u32::MAX)
 }
-
-#[cfg(test)]
-mod tests;
