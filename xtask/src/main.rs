@@ -13,6 +13,7 @@ mod ci;
 mod demo;
 mod drill;
 mod finding;
+mod lab_soak;
 mod netns;
 mod ran;
 mod repository;
@@ -49,6 +50,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Run scripts in packetdrill's language against the engine, in virtual time.
     Drill(drill::Arguments),
+    /// Play random runs of the lab in virtual time, with all invariants on.
+    LabSoak(lab_soak::Arguments),
     /// Run every test of the workspace and count those that were skipped.
     Test,
     /// Run the end-to-end tests against the kernel alone.
@@ -84,6 +87,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(arguments) => demo::run(&repository, &arguments),
         Command::Bench(arguments) => bench::run(&repository, &arguments),
         Command::Drill(arguments) => drill::run(&repository, &arguments),
+        Command::LabSoak(arguments) => lab_soak::run(&repository, &arguments),
         Command::Test => test::run(&repository),
         Command::Netns(arguments) => netns::run(&repository, &arguments),
         Command::Ci => ci::run(&repository),

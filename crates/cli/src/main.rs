@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod exit;
+mod lab;
 mod prefix;
 #[cfg(target_os = "linux")]
 mod services;
@@ -29,6 +30,7 @@ struct Cli {
 enum Command {
     #[cfg(target_os = "linux")]
     Services(services::Services),
+    Lab(lab::Lab),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         #[cfg(target_os = "linux")]
         Command::Services(services) => services.run(),
+        Command::Lab(lab) => lab.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -222,6 +222,9 @@ config! {
     tcp_syncookies: SynCookies = SynCookies::WhenFull, "tcp_syncookies", "0, 1 or 2", "Linux; RFC 4987 section 3.6";
     /// The greatest backlog that `listen` gives. It bounds the SYN queue as well.
     somaxconn: usize = 4096, "somaxconn", "connections", "Linux, net.core.somaxconn";
+    /// Whether an accepted connection, its SYN-ACK first, travels in the DSCP of the peer's SYN. The
+    /// last ACK stands for a SYN that a cookie answered.
+    tcp_reflect_tos: bool = false, "tcp_reflect_tos", "0 or 1", "Linux";
     /// Whether a full accept queue resets the newcomer instead of letting it retry.
     tcp_abort_on_overflow: bool = false, "tcp_abort_on_overflow", "0 or 1", "Linux";
     /// Idle time before the first keep-alive probe, where a socket asks for keep-alive.

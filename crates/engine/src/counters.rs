@@ -93,6 +93,8 @@ counters! {
     syncookies_recv, "TcpExtSyncookiesRecv";
     /// Acknowledgments that were no SYN cookie of ours, or one that is too old.
     syncookies_failed, "TcpExtSyncookiesFailed";
+    /// Half-open connections that a reset ended, the peer's or ours.
+    embryonic_rsts, "TcpExtEmbryonicRsts";
     /// Challenge ACKs sent (RFC 5961).
     challenge_acks, "TcpExtTCPChallengeACK";
     /// SYNs in a synchronized state, answered by a challenge ACK or not at all.
@@ -111,8 +113,12 @@ counters! {
     ack_skipped_challenge, "TcpExtTCPACKSkippedChallenge";
     /// Answers to our SYN whose timestamp echoes none of ours.
     paws_active, "TcpExtPAWSActive";
-    /// Segments dropped by PAWS in an established connection.
+    /// Segments dropped by PAWS in an established or a half-open connection.
     paws_estab, "TcpExtPAWSEstab";
+    /// Segments dropped by PAWS in TIME-WAIT.
+    paws_time_wait, "TcpExtPAWSTimewait";
+    /// Final ACKs of handshakes that echo a timestamp which no SYN-ACK of ours had.
+    ts_ecr_rejected, "TcpExtTSEcrRejected";
     /// ACKs dropped by PAWS that a later one overtook.
     paws_old_ack, "TcpExtPAWSOldAck";
     /// Segments that lie beyond the window, in whole or in part.

@@ -36,7 +36,11 @@ pub(crate) struct Memory {
     pressed: bool,
     /// Something was given back since the waiting were last looked at.
     freed: bool,
+    /// Writers who were refused, whoever has waited longest first.
     waiting: VecDeque<ConnectionId>,
+    /// Those of them who hold more than their share: while there is pressure, nothing helps them but
+    /// what they give back themselves.
+    parked: VecDeque<ConnectionId>,
 }
 
 impl Memory {
@@ -48,6 +52,7 @@ impl Memory {
             pressed: false,
             freed: false,
             waiting: VecDeque::new(),
+            parked: VecDeque::new(),
         }
     }
 
@@ -62,6 +67,7 @@ impl Memory {
         self.guaranteed = guaranteed;
         // Who was refused may be helped now.
         self.freed = true;
+        self.waiting.append(&mut self.parked);
         self.change(counters, 0, 0);
     }
 
@@ -75,6 +81,9 @@ impl Memory {
         self.used = self.used.saturating_sub(before).saturating_add(after);
         self.freed |= after < before;
         if self.used <= self.limits.relief {
+            if self.pressed {
+                self.waiting.append(&mut self.parked);
+            }
             self.pressed = false;
         } else if self.used > self.limits.pressure && !self.pressed {
             self.pressed = true;
@@ -104,7 +113,7 @@ impl Memory {
         if held > share.max(self.guaranteed) { Supply::Refused } else { Supply::Short }
     }
 
-    /// A writer was refused. It must not be waiting already.
+    /// A writer was refused. It must not be waiting or parked already.
     pub(crate) fn wait(&mut self, id: ConnectionId) {
         self.waiting.push_back(id);
     }
@@ -112,6 +121,21 @@ impl Memory {
     /// Whether somebody waits for what was given back.
     pub(crate) fn has_news(&self) -> bool {
         self.freed && !self.waiting.is_empty()
+    }
+
+    /// A writer who was waiting holds more than its share: it is taken up again when pressure is over.
+    /// Where more are parked than there are connections twice over, those that are no more are
+    /// forgotten.
+    pub(crate) fn park(
+        &mut self,
+        id: ConnectionId,
+        connections: usize,
+        exists: impl Fn(ConnectionId) -> bool,
+    ) {
+        if self.parked.len() > 2 * connections {
+            self.parked.retain(|parked| exists(*parked));
+        }
+        self.parked.push_back(id);
     }
 
     /// Who has waited longest. `None` when all were looked at.
@@ -151,6 +175,36 @@ mod tests {
             before = used;
             assert_eq!(memory.supply(0, 1), supply, "{used}");
             assert_eq!(counters.memory_pressures, pressures, "{used}");
+        }
+    }
+
+    #[test]
+    fn who_holds_too_much_is_taken_up_again_when_pressure_is_over_or_the_limits_change() {
+        let id = |index| ConnectionId { index, generation: 0 };
+        let mut counters = Counters::default();
+        let mut memory = Memory::new(LIMITS, 10);
+        memory.change(&mut counters, 0, 8000);
+        memory.wait(id(1));
+        memory.park(id(2), 10, |_| true);
+        assert_eq!(memory.take_waiting(), Some(id(1)));
+        memory.change(&mut counters, 8000, 6000);
+        assert_eq!(memory.take_waiting(), None);
+        memory.change(&mut counters, 6000, 5000);
+        assert!(memory.has_news());
+        assert_eq!(memory.take_waiting(), Some(id(2)));
+        memory.park(id(2), 10, |_| true);
+        memory.set_limits(&mut counters, LIMITS, 10);
+        assert_eq!(memory.take_waiting(), Some(id(2)));
+    }
+
+    #[test]
+    fn those_who_left_while_there_was_pressure_are_not_kept() {
+        let mut memory = Memory::new(LIMITS, 10);
+        memory.change(&mut Counters::default(), 0, 8000);
+        for index in 0..1000 {
+            let id = ConnectionId { index, generation: 0 };
+            memory.park(id, 3, |other| other.index + 3 > index);
+            assert!(memory.parked.len() <= 7);
         }
     }
 

@@ -19,6 +19,8 @@ use crate::pattern::{Numbers, Pattern};
 pub enum Action {
     /// Writes this many bytes.
     Send(u64),
+    /// Writes as much as is taken for so long.
+    SendFor(Duration),
     /// Reads this many bytes.
     Receive(u64),
     /// Reads to the end of the stream.
@@ -30,7 +32,7 @@ pub enum Action {
     /// Waits.
     Sleep(Duration),
     /// Changes the options.
-    Options(SocketOptions),
+    Options(Box<SocketOptions>),
     /// Waits until the other tracks are done, and closes.
     Close,
     /// Waits until the other tracks are done, and resets.
@@ -42,6 +44,7 @@ pub enum Action {
 pub struct Behaviour {
     tracks: Vec<Vec<Action>>,
     wants_echo: bool,
+    call_bytes: Option<usize>,
 }
 
 impl Behaviour {
@@ -72,6 +75,13 @@ impl Behaviour {
         self
     }
 
+    /// Writes and reads so much at a time; without this every call has a size of its own.
+    #[must_use]
+    pub fn call_bytes(mut self, bytes: usize) -> Behaviour {
+        self.call_bytes = Some(bytes);
+        self
+    }
+
     /// Sends back all it reads, then closes.
     pub fn echo() -> Behaviour {
         Behaviour::new().track([Action::Echo, Action::Close])
@@ -94,6 +104,9 @@ pub struct Flow {
     /// Bytes that an echo has read and not written.
     held: Option<Bytes>,
     numbers: Numbers,
+    call_bytes: Option<usize>,
+    /// When the last byte so far was read.
+    last_read_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -139,6 +152,8 @@ impl Flow {
             closed: false,
             held: None,
             numbers: Numbers::new(seed),
+            call_bytes: behaviour.call_bytes,
+            last_read_at: None,
         }
     }
 
@@ -155,6 +170,11 @@ impl Flow {
     /// Bytes read, every one of them right.
     pub fn received(&self) -> u64 {
         self.received
+    }
+
+    /// When the last byte so far was read.
+    pub fn last_read_at(&self) -> Option<Instant> {
+        self.last_read_at
     }
 
     /// Whether the end of the stream was read.
@@ -215,6 +235,7 @@ impl Flow {
 
     fn fail(&mut self, now: Instant, endpoint: &mut Endpoint, error: SocketError) {
         self.error.get_or_insert(error);
+        self.tracks.iter_mut().for_each(|track| track.wakes_at = None);
         if !self.closed {
             self.closed = true;
             endpoint.close(now, self.id);
@@ -230,6 +251,14 @@ impl Flow {
     ) -> Result<Step, SocketError> {
         match action {
             Action::Send(len) => self.send(now, endpoint, index, *len),
+            Action::SendFor(time) => {
+                let ends_at = *self.tracks[index].wakes_at.get_or_insert(now + *time);
+                if now >= ends_at {
+                    self.tracks[index].wakes_at = None;
+                    return Ok(Step::Done);
+                }
+                self.send(now, endpoint, index, u64::MAX)
+            }
             Action::Receive(len) => {
                 let left = len - self.tracks[index].done;
                 if left == 0 {
@@ -254,7 +283,7 @@ impl Flow {
             Action::Echo => self.echo(now, endpoint),
             Action::Shutdown => endpoint.shutdown_send(now, self.id).map(|()| Step::Done),
             Action::Options(options) => {
-                endpoint.set_options(now, self.id, *options).map(|()| Step::Done)
+                endpoint.set_options(now, self.id, **options).map(|()| Step::Done)
             }
             Action::Sleep(time) => {
                 let track = &mut self.tracks[index];
@@ -296,14 +325,16 @@ impl Flow {
         if left == 0 {
             return Ok(Step::Done);
         }
-        let size = match self.numbers.below(4) {
-            0 => 1 + self.numbers.below(512),
-            1 => 1 + self.numbers.below(4096),
-            _ => 1 + self.numbers.below(65_536),
+        let size = match (self.call_bytes, self.numbers.below(4)) {
+            (Some(bytes), _) => bytes as u64,
+            (None, 0) => 1 + self.numbers.below(512),
+            (None, 1) => 1 + self.numbers.below(4096),
+            (None, _) => 1 + self.numbers.below(65_536),
         };
         let size = size.min(left) as usize;
-        let text = self.sends.bytes(self.sent, size);
-        let written = match write(now, endpoint, self.id, text) {
+        let (sends, sent) = (self.sends, self.sent);
+        let text = |len| sends.bytes(sent, len);
+        let written = match write(now, endpoint, self.id, size, text) {
             Ok(written) => written,
             Err(SocketError::WouldBlock) => return Ok(Step::Blocked),
             Err(error) => return Err(error),
@@ -320,7 +351,8 @@ impl Flow {
         endpoint: &mut Endpoint,
         max: u64,
     ) -> Result<Option<Bytes>, SocketError> {
-        let most = (1 + self.numbers.below(65_536)).min(max) as usize;
+        let any = 1 + self.numbers.below(65_536);
+        let most = self.call_bytes.map_or(any, |bytes| bytes as u64).min(max) as usize;
         let chunks = match endpoint.receive(now, self.id, most) {
             Ok(chunks) => chunks,
             Err(SocketError::WouldBlock) => return Ok(None),
@@ -332,6 +364,9 @@ impl Flow {
         }
         self.received += bytes.len() as u64;
         self.end_seen |= bytes.is_empty();
+        if !bytes.is_empty() {
+            self.last_read_at = Some(now);
+        }
         Ok(Some(bytes))
     }
 
@@ -344,7 +379,7 @@ impl Flow {
                 Some(bytes) => bytes,
             },
         };
-        let written = match write(now, endpoint, self.id, bytes.clone()) {
+        let written = match write(now, endpoint, self.id, bytes.len(), |len| bytes.slice(..len)) {
             Ok(written) => written,
             Err(SocketError::WouldBlock) => {
                 self.held = Some(bytes);
@@ -361,16 +396,18 @@ impl Flow {
 }
 
 /// A write as the stream crate does it: small ones are copied in, others reserved and committed.
+/// `text` gives as many bytes as there is room for.
 fn write(
     now: Instant,
     endpoint: &mut Endpoint,
     id: ConnectionId,
-    text: Bytes,
+    len: usize,
+    text: impl FnOnce(usize) -> Bytes,
 ) -> Result<usize, SocketError> {
-    if text.len() <= 512 {
-        return endpoint.send_small(now, id, &text, SendFlags::default());
+    if len <= 512 {
+        return endpoint.send_small(now, id, &text(len), SendFlags::default());
     }
-    let reserved = endpoint.reserve_send(id, text.len())?;
-    endpoint.commit_send(now, id, reserved, text.slice(..reserved), SendFlags::default())?;
+    let reserved = endpoint.reserve_send(id, len)?;
+    endpoint.commit_send(now, id, reserved, text(reserved), SendFlags::default())?;
     Ok(reserved)
 }

@@ -6,6 +6,10 @@
 //! and check the [`invariants`] after every packet. One seed decides everything, so a run replays
 //! to the bit.
 //!
+//! [`scenario`] plays scenario files (a bottleneck, the flows that share it) with one congestion
+//! control or another, [`record`]s them over time and [`plot`]s them; the command is `towpath lab`.
+//! [`soak`] plays random runs; the command is `cargo xtask lab-soak`.
+//!
 //! ```
 //! use towpath_lab::single::{Setup, Single};
 //! use towpath_lab::segment::{ack, syn, syn_ack};
@@ -20,6 +24,29 @@
 //! single.expect(towpath_lab::segment::data(1, 100, 1).psh());
 //! single.finish();
 //! ```
+//!
+//! A scenario, with two congestion controls:
+//!
+//! ```
+//! use towpath_engine::CongestionControl;
+//! use towpath_lab::scenario::{self, Scenario};
+//!
+//! let file = r#"
+//!     title = "10 Mbit/s, 20 ms, one in a hundred lost"
+//!     duration = "2s"
+//!     [bottleneck]
+//!     rate = "10Mbit"
+//!     delay = "10ms"
+//!     there.loss = "1%"
+//! "#;
+//! let scenario = Scenario::parse("lossy.toml", file)?;
+//! let seed = 1;
+//! let reports = [CongestionControl::Cubic, CongestionControl::Reno]
+//!     .map(|control| scenario::run(&scenario, control, seed, |_progress| {}));
+//! print!("{}", scenario::table(&reports.each_ref()));
+//! assert!(reports[0].summary.retransmitted > 0.0);
+//! # Ok::<(), String>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod drill;
@@ -28,7 +55,11 @@ pub mod host;
 pub mod invariants;
 pub mod packet;
 pub mod pattern;
+pub mod plot;
+pub mod record;
+pub mod scenario;
 pub mod segment;
 pub mod single;
+pub mod soak;
 pub mod trace;
 pub mod world;

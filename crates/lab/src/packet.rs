@@ -1,5 +1,7 @@
 //! A TCP packet as it travels: headers as values, and bytes with checksums on the wire.
 
+use core::net::IpAddr;
+
 use bytes::Bytes;
 use towpath_engine::{Transmit, TransmitBody};
 use towpath_wire::icmp::IcmpMessage;
@@ -55,6 +57,15 @@ impl Packet {
     /// The sequence number after the last one that the packet takes.
     pub fn seq_end(&self) -> SeqNumber {
         self.segment.seq + self.segment.sequence_len(self.payload.len())
+    }
+}
+
+/// Where a packet is to go, by a look at its address alone, as a router has one.
+pub fn destination(packet: &[u8]) -> Option<IpAddr> {
+    match packet.first()? >> 4 {
+        4 => Some(IpAddr::from(*packet.get(16..)?.first_chunk::<4>()?)),
+        6 => Some(IpAddr::from(*packet.get(24..)?.first_chunk::<16>()?)),
+        _ => None,
     }
 }
 

@@ -14,18 +14,40 @@ pub struct Pattern(pub u64);
 impl Pattern {
     /// The byte at `offset`.
     pub fn byte(self, offset: u64) -> u8 {
-        let word = mix(self.0 ^ mix(offset / 8));
-        word.to_le_bytes()[(offset % 8) as usize]
+        self.word(offset / 8)[(offset % 8) as usize]
     }
 
     /// `len` bytes from `offset` on.
     pub fn bytes(self, offset: u64, len: usize) -> Bytes {
-        (0..len as u64).map(|at| self.byte(offset.wrapping_add(at))).collect()
+        let skipped = (offset % 8) as usize;
+        let words = (skipped + len).div_ceil(8) as u64;
+        let mut bytes = Vec::with_capacity(words as usize * 8);
+        for word in 0..words {
+            bytes.extend_from_slice(&self.word((offset / 8).wrapping_add(word)));
+        }
+        Bytes::from(bytes).slice(skipped..skipped + len)
     }
 
     /// The first place where `data`, taken to begin at `offset`, is not this stream.
     pub fn first_difference(self, offset: u64, data: &[u8]) -> Option<u64> {
-        (offset..).zip(data).find(|(at, byte)| self.byte(*at) != **byte).map(|(at, _)| at)
+        // Byte by byte to the next word, word by word, and byte by byte again.
+        let head = data.len().min((8 - offset % 8) as usize % 8);
+        let (head, rest) = data.split_at(head);
+        let (words, _) = rest.as_chunks::<8>();
+        let first_word = (offset + head.len() as u64) / 8;
+        let wrong = (first_word..).zip(words).position(|(at, word)| self.word(at) != *word);
+        let right = head.len() + 8 * wrong.unwrap_or(words.len());
+        let by_byte = |from: usize, to: usize| {
+            (offset + from as u64..)
+                .zip(&data[from..to])
+                .find(|(at, byte)| self.byte(*at) != **byte)
+                .map(|(at, _)| at)
+        };
+        by_byte(0, head.len()).or_else(|| by_byte(right, data.len()))
+    }
+
+    fn word(self, index: u64) -> [u8; 8] {
+        mix(self.0 ^ mix(index)).to_le_bytes()
     }
 }
 
@@ -75,15 +97,24 @@ mod tests {
         let pattern = Pattern(7);
         let whole = pattern.bytes(0, 100);
         assert_eq!(pattern.bytes(13, 50), whole.slice(13..63));
-        assert_eq!(pattern.first_difference(13, &whole[13..63]), None);
+        for from in 0..20 {
+            for to in from..40 {
+                let bytes = pattern.bytes(from, (to - from) as usize);
+                assert_eq!(bytes, whole.slice(from as usize..to as usize));
+                assert!(bytes.iter().zip(from..).all(|(byte, at)| *byte == pattern.byte(at)));
+                assert_eq!(pattern.first_difference(from, &bytes), None);
+            }
+        }
     }
 
     #[test]
     fn a_byte_out_of_place_is_found() {
         let pattern = Pattern(7);
-        let mut bytes = pattern.bytes(5, 64).to_vec();
-        bytes[10] ^= 1;
-        assert_eq!(pattern.first_difference(5, &bytes), Some(15));
+        for wrong in 0..64 {
+            let mut bytes = pattern.bytes(5, 64).to_vec();
+            bytes[wrong] ^= 1;
+            assert_eq!(pattern.first_difference(5, &bytes), Some(5 + wrong as u64));
+        }
         assert!(pattern.first_difference(6, &pattern.bytes(5, 64)).is_some());
         assert!(Pattern(8).first_difference(5, &pattern.bytes(5, 64)).is_some());
     }

@@ -1,7 +1,8 @@
 //! What went over the wire and what was done, with times, printed as tcpdump would.
 //!
 //! Sequence numbers are printed relative to the SYNs that the trace has seen. Only the last
-//! packets are kept, and fewer are printed: the end is where a test fails.
+//! packets are kept, and fewer are printed: the end is where a test fails. A run that is to be fast
+//! keeps none, and is run again with them when it has failed.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -12,8 +13,9 @@ use towpath_wire::SeqNumber;
 use towpath_wire::tcp::Flags;
 
 use crate::packet::Packet;
+use crate::record::sequence::Sequence;
 
-/// The lines that are kept.
+/// The lines that are kept by default.
 const KEPT: usize = 20_000;
 
 /// The lines that are printed.
@@ -23,10 +25,12 @@ const PRINTED: usize = 150;
 #[derive(Debug)]
 pub struct Trace {
     start: Instant,
+    kept: usize,
     lines: VecDeque<Line>,
     dropped: usize,
     /// The first sequence number of each direction, from its last SYN.
     initial: HashMap<(SocketAddr, SocketAddr), SeqNumber>,
+    sequence: Option<Sequence>,
 }
 
 #[derive(Debug)]
@@ -55,13 +59,47 @@ pub enum Passing {
 impl Trace {
     /// An empty record; times are printed relative to `start`.
     pub fn new(start: Instant) -> Trace {
-        Trace { start, lines: VecDeque::new(), dropped: 0, initial: HashMap::new() }
+        Trace {
+            start,
+            kept: KEPT,
+            lines: VecDeque::new(),
+            dropped: 0,
+            initial: HashMap::new(),
+            sequence: None,
+        }
+    }
+
+    /// Keeps nothing from now on, but what a [`Sequence`] keeps.
+    pub fn stop(&mut self) {
+        self.kept = 0;
+        self.lines = VecDeque::new();
+    }
+
+    /// Whether lines are kept.
+    pub fn is_kept(&self) -> bool {
+        self.kept > 0
+    }
+
+    /// Tells a recorder of every packet.
+    pub fn set_sequence(&mut self, sequence: Sequence) {
+        self.sequence = Some(sequence);
+    }
+
+    /// The recorder that is told of every packet.
+    pub fn sequence(&self) -> Option<&Sequence> {
+        self.sequence.as_ref()
     }
 
     /// Records a packet that passes `who`.
     pub fn packet(&mut self, at: Instant, who: &str, passing: Passing, packet: &Packet) {
         let src = SocketAddr::new(packet.ip.src, packet.segment.src_port);
         let dst = SocketAddr::new(packet.ip.dst, packet.segment.dst_port);
+        if let Some(sequence) = &mut self.sequence {
+            sequence.on_packet(at, passing, packet);
+        }
+        if self.kept == 0 {
+            return;
+        }
         if packet.segment.flags.contains(Flags::SYN) {
             self.initial.insert((src, dst), packet.segment.seq);
             if !packet.segment.flags.contains(Flags::ACK) {
@@ -84,7 +122,10 @@ impl Trace {
     }
 
     fn push(&mut self, at: Instant, who: &str, what: What) {
-        if self.lines.len() == KEPT {
+        if self.kept == 0 {
+            return;
+        }
+        if self.lines.len() >= self.kept {
             self.lines.pop_front();
             self.dropped += 1;
         }

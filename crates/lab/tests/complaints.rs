@@ -234,6 +234,24 @@ fn an_echo_to_one_host_is_answered_in_its_class_and_one_to_many_is_not() {
     }
 }
 
+// Shows: RFC1122 s3.2.2.6
+#[test]
+fn the_limit_of_echo_replies_can_be_changed_while_the_stack_runs() {
+    let mut single = single(false, Config::default().echo_replies_per_second(5));
+    let (peer, own) = (single.peer().ip(), single.local().ip());
+    let message = IcmpMessage::EchoRequest { ident: 7, seq: 8, data: b"are you there?" };
+    let mut body = vec![0; message.emit_len()];
+    message.emit(peer, own, &mut body);
+    let echo = packet(peer, own, Protocol::ICMP, &body);
+    let wider = Config::default().echo_replies_per_second(8);
+    single.call(|endpoint, _| endpoint.set_config(wider)).unwrap();
+    single.advance(secs(2));
+    for _ in 0..10 {
+        single.inject_bytes(&echo);
+    }
+    assert_eq!(single.take_others().len(), 8);
+}
+
 // Shows: RFC2474/3168
 #[test]
 fn a_reset_of_no_connection_travels_in_the_class_of_what_it_answers() {

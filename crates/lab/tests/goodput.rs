@@ -89,7 +89,8 @@ fn segments_leave_at_the_rate_that_was_asked_for_under_any_congestion_control() 
         });
         let mut options = towpath_engine::SocketOptions::default();
         options.max_pacing_rate = Some(1_000_000);
-        let send = Behaviour::new().track([Action::Options(options), Action::Send(u64::MAX)]);
+        let send =
+            Behaviour::new().track([Action::Options(Box::new(options)), Action::Send(u64::MAX)]);
         let flow = world.connect(sender, "10.0.0.2:80".parse().unwrap(), &send);
         world.run(Duration::from_secs(2));
         let before = world.other_end(flow).unwrap().received();

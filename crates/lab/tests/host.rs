@@ -38,6 +38,7 @@ fn packets_from_and_to_impossible_addresses_are_met_with_silence() {
         ("ff02::1", "2001:db8::1"),
         ("::", "2001:db8::1"),
         ("::1", "2001:db8::1"),
+        ("::ffff:10.0.0.2", "2001:db8::1"),
         ("2001:db8::1", "2001:db8::1"),
     ];
     for (ipv6, rows) in [(false, &v4[..]), (true, &v6[..])] {

@@ -107,6 +107,64 @@ fn a_writer_without_bytes_of_its_own_is_told_when_others_give_memory_back() {
     });
 }
 
+// Shows: H-39
+#[test]
+fn a_writer_who_may_have_memory_is_told_of_it_behind_any_number_of_others_who_may_not() {
+    const HOGS: usize = 20;
+    let limits = MemoryLimits { relief: 90_000, pressure: 100_000, limit: 600_000 };
+    for_each_server(&small().memory(limits), |single| {
+        let listener = single.listen();
+        let open = |single: &mut Single| another(single, listener, syn().mss(1000));
+        let (writer, ..) = open(single);
+        let mut hogs: Vec<ConnectionId> = (1..HOGS).map(|_| open(single).0).collect();
+        let last = open(single);
+        hogs.push(last.0);
+        let (reader, port, iss) = another(single, listener, syn().mss(1000));
+        // Under pressure each has more than its share, and waits for more.
+        for hog in &hogs {
+            while single.try_write(*hog, 1000).is_ok() {}
+            single.take_segments();
+        }
+        assert_eq!(single.counters().memory_pressures, 1);
+        single.set_peer_port(port);
+        single.set_iss(iss);
+        let mut seq = 1;
+        while single.counters().rcv_pruned == 0 {
+            single.inject(data(seq, 1000, 1));
+            seq += 1000;
+            assert!(seq < 400_000, "the limit is never reached: {:?}", single.census());
+        }
+        assert_eq!(single.try_write(writer, 10), Err(SocketError::WouldBlock));
+        single.take_segments();
+        single.take_events();
+        let ready = |single: &mut Single, id: ConnectionId| {
+            let what = Event::Ready(id, Readiness::WRITABLE);
+            single.take_events().contains(&what)
+        };
+        // There is still pressure, but the limit is far: the writer has nothing, the others enough.
+        assert!(single.try_read(reader, usize::MAX).is_ok());
+        assert!(ready(single, writer), "it was not told");
+        assert_eq!(single.try_write(writer, 10), Ok(10));
+        single.take_segments();
+        // One of the others is told when its own part is given back.
+        let hog = last.0;
+        assert_eq!(single.try_write(hog, 10), Err(SocketError::WouldBlock));
+        single.take_events();
+        single.set_peer_port(last.1);
+        single.set_iss(last.2);
+        single.inject(ack(1, 1 + 10_000));
+        assert!(ready(single, hog), "it was not told of its own");
+        single.take_segments();
+        // And all of them when pressure is over.
+        let others = hogs.split_off(1);
+        for id in others {
+            single.abort(id);
+        }
+        assert!(ready(single, hogs[0]), "it was not told of the end of pressure");
+        single.take_segments();
+    });
+}
+
 // Shows: H-39, H-69, RFC2018 s8
 #[test]
 fn without_memory_what_lies_out_of_order_goes_and_what_was_acknowledged_stays() {
@@ -466,6 +524,19 @@ fn a_reset_ends_time_wait_only_where_rfc_1337_is_off() {
         assert_eq!(single.counters().time_wait_reset, 1 - left as u64);
         single.expect_nothing();
     }
+}
+
+// Shows: RFC7323 s5.3R1
+#[test]
+fn what_is_out_of_date_in_time_wait_is_counted() {
+    let mut single = Single::client(Setup::default());
+    into_time_wait(&mut single, true);
+    single.inject(data(1, 1, 2).ts(99, 0));
+    single.expect(ack(2, 2));
+    assert_eq!(single.counters().paws_time_wait, 1);
+    single.inject(data(1, 1, 2).ts(101, 0));
+    single.expect(ack(2, 2));
+    assert_eq!(single.counters().paws_time_wait, 1);
 }
 
 // Shows: RFC1337 s2, H-44

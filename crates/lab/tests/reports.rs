@@ -6,6 +6,7 @@ use support::{connected, ms, secs};
 use towpath_engine::{CloseReason, Config, SocketError, StateName};
 use towpath_lab::segment::{ack, data, rst, syn, syn_ack};
 use towpath_lab::single::{Report, Setup, Single, for_each_client, for_each_server};
+use towpath_wire::checksum::Sum;
 
 /// Linux's errno for each code of "destination unreachable" and the other errors.
 const ERRORS_V4: [(u8, u8, SocketError); 18] = [
@@ -72,6 +73,27 @@ fn a_connect_that_is_reported_as_undelivered_fails_at_once_with_the_errno_of_lin
             }
         }
     }
+}
+
+// Shows: RFC1122 s3.2.1.3b
+#[test]
+fn a_report_from_an_address_that_no_sender_has_is_dropped() {
+    let mut single = Single::client(Setup::default());
+    let id = single.connect();
+    single.expect(syn());
+    let liars = [[10, 0, 0, 1], [127, 0, 0, 1], [224, 0, 0, 1], [255, 255, 255, 255]];
+    for (dropped, liar) in liars.into_iter().enumerate() {
+        let mut bytes = single.report_bytes(Report::new(3, 1), 0).to_vec();
+        bytes[12..16].copy_from_slice(&liar);
+        bytes[10..12].fill(0);
+        let sum = Sum::new().add_bytes(&bytes[..20]).finish();
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
+        single.inject_bytes(&bytes.into());
+        single.expect_state(id, StateName::SynSent);
+        assert_eq!(single.counters().drop_martian, dropped as u64 + 1);
+    }
+    single.report(Report::new(3, 1), 0);
+    single.expect_state(id, StateName::Closed);
 }
 
 // Shows: RFC6633, RFC5927 s6

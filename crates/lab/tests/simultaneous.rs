@@ -32,6 +32,43 @@ fn when_our_syn_ack_is_lost_the_peer_s_syn_again_is_answered_and_ours_goes_again
     });
 }
 
+// Shows: 9293 MUST-22
+#[test]
+fn after_crossing_syns_each_time_out_is_twice_the_last_and_six_end_the_attempt() {
+    for_each_client(&Config::default(), |single| {
+        let id = crossed(single);
+        for wait in [1, 2, 4, 8, 16, 32] {
+            single.expect_after(secs(wait), syn_ack());
+        }
+        single.expect_silence(ms(63_999));
+        single.expect_state(id, StateName::SynReceived);
+        single.expect_silence(ms(1));
+        let found = single.call(|endpoint, _| endpoint.take_error(id));
+        assert_eq!(found, Some(SocketError::TimedOut));
+    });
+}
+
+// Shows: 9293 MUST-22
+#[test]
+fn time_outs_before_the_syns_crossed_count_and_do_not_double() {
+    for_each_client(&Config::default(), |single| {
+        let id = single.connect();
+        single.expect(syn());
+        single.expect_after(secs(1), syn());
+        single.expect_after(secs(1), syn());
+        single.advance(ms(500));
+        single.inject(syn().mss(1000));
+        single.expect(syn_ack());
+        single.expect_after(ms(500), syn_ack());
+        for wait in [2, 4, 8] {
+            single.expect_after(secs(wait), syn_ack());
+        }
+        single.expect_silence(secs(16));
+        let found = single.call(|endpoint, _| endpoint.take_error(id));
+        assert_eq!(found, Some(SocketError::TimedOut));
+    });
+}
+
 // Shows: RFC9293 s3.10.7.4h, RFC9293 A.2
 #[test]
 fn a_syn_ack_that_comes_again_after_crossing_syns_is_acknowledged_once() {

@@ -222,7 +222,7 @@ impl DeliveryRate {
         self.delivered = self.delivered.saturating_sub(bytes);
     }
 
-    /// `[start, end)` of the stream is newly taken for lost.
+    /// `[start, end)`, in offsets of the stream, is newly taken for lost.
     pub(crate) fn on_lost(&mut self, start: u64, end: u64, departure: &Departure) {
         let bytes = end - start;
         self.lost += bytes;
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn losses_since_a_range_left_are_counted_with_it() {
         let mut rate = DeliveryRate::default();
-        let una = 7000;
+        let una = 100;
         let earlier = rate.on_sent(at(0), true, 500);
         rate.on_lost(una, una + 500, &earlier);
         assert_eq!(rate.take_losses().len(), 1);

@@ -239,7 +239,6 @@ impl Connection {
         let outcome = &news.outcome;
         let mss = self.send.segment_size();
         let rate = self.recovery.rate_sample(now, self.rtt.min());
-        let paced = self.pacing_rate(config).is_some();
         if outcome.spurious {
             self.congestion.controller_mut().on_spurious(now);
             self.ecn.on_reduction_undone();
@@ -252,6 +251,7 @@ impl Connection {
         }
         self.tell_losses(now);
         self.recovery.reduce(outcome);
+        let paced = self.pacing_rate(config).is_some();
         let controller = self.congestion.controller_mut();
         if outcome.recovered {
             controller.on_recovered(now);

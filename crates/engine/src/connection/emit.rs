@@ -11,7 +11,7 @@ use super::negotiate::Offer;
 use super::state::StateName;
 use super::{Connection, Context, Reset, negotiate};
 use crate::chunks::Chunks;
-use crate::config::Config;
+use crate::config::{Config, CongestionControl};
 use crate::congestion::IdleSample;
 use crate::congestion::usage::Sent;
 use crate::ecn::option::{self as ecn_option, Fit};
@@ -127,7 +127,8 @@ impl Connection {
             options,
         };
         // A SYN that is lost for a queue that could have marked it costs a second.
-        let asks = segment.flags.contains(Flags::ECE) && self.wants_every_mark();
+        let control = self.user.options.congestion_control(context.config);
+        let asks = segment.flags.contains(Flags::ECE) && control == CongestionControl::Dctcp;
         let codepoint = if asks { Codepoint::Ect0 } else { Codepoint::NotEct };
         Some(self.packet(context, segment, codepoint, Chunks::new()))
     }
@@ -375,10 +376,6 @@ impl Connection {
             restart_window: restarts.then_some(self.initial_window),
             app_limited: self.recovery.rate().is_app_limited(),
         });
-    }
-
-    fn wants_every_mark(&self) -> bool {
-        self.congestion.controller().wants_every_mark()
     }
 
     fn may_acknowledge(&self) -> bool {

@@ -8,6 +8,7 @@ use towpath_wire::tcp::{Flags, Segment, WindowScale};
 use super::negotiate::{Agreed, Handshake};
 use super::state::Transition;
 use super::{Connection, Context, Reset, give_up_after};
+use crate::config::Config;
 use crate::ecn::negotiate::{self, Agreement};
 use crate::endpoint::Arrival;
 use crate::error::{CloseReason, SocketError};
@@ -31,6 +32,8 @@ pub(crate) struct SynSent {
     /// The peer's SYN, if it crossed ours.
     pub(super) crossed: Option<Agreed>,
     crossed_at: Instant,
+    /// How often our SYN had been sent again by then.
+    crossed_after: u32,
 }
 
 impl SynSent {
@@ -41,6 +44,16 @@ impl SynSent {
             retransmissions: 0,
             crossed: None,
             crossed_at: now,
+            crossed_after: 0,
+        }
+    }
+
+    /// How many of the time-outs so far are not doubled: in SYN-SENT the first ones, after the SYNs
+    /// have crossed none.
+    fn linear_timeouts(&self, config: &Config) -> u32 {
+        match self.crossed {
+            Some(_) => self.crossed_after.min(config.tcp_syn_linear_timeouts),
+            None => config.tcp_syn_linear_timeouts,
         }
     }
 
@@ -157,6 +170,7 @@ impl Connection {
             rtt,
             retransmissions: syn_sent.retransmissions,
             ecn,
+            promised: None,
         };
         self.establish(now, context, &handshake);
         self.recv.policy_mut().owe_now();
@@ -173,6 +187,7 @@ impl Connection {
         let Some(syn_sent) = &mut self.syn_sent else { return };
         syn_sent.crossed = Some(agreed);
         syn_sent.crossed_at = now;
+        syn_sent.crossed_after = syn_sent.retransmissions;
         let offset = syn_sent.timestamp_offset;
         self.transition(context, Transition::SynsCrossed);
         self.recv.on_handshake(segment.seq, agreed.window_scale.is_some());
@@ -205,6 +220,7 @@ impl Connection {
             retransmissions: syn_sent.retransmissions,
             // SYNs that cross agree on nothing: neither side answered the other's wish.
             ecn: Agreement::Off,
+            promised: None,
         };
         self.establish(now, context, &handshake);
         if self.send.is_fin_queued() {
@@ -226,7 +242,9 @@ impl Connection {
             options.user_timeout().unwrap_or_else(|| give_up_after(config, INITIAL_RTO, retries));
         let retransmissions = syn_sent.retransmissions;
         let is_late = retransmissions > 0 && now - syn_sent.first_sent_at >= limit;
-        if is_late || retransmissions >= retries + config.tcp_syn_linear_timeouts {
+        // As Linux, of which the linear time-outs of SYN-SENT give nothing to SYN-RECEIVED.
+        let more = if syn_sent.crossed.is_some() { 0 } else { config.tcp_syn_linear_timeouts };
+        if is_late || retransmissions >= retries + more {
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
             self.fail(context, CloseReason::TimedOut { retransmissions }, error);
             return;
@@ -238,11 +256,15 @@ impl Connection {
     }
 
     /// The SYN left: when to send it again. The first time-outs are not doubled (Linux's
-    /// `tcp_syn_linear_timeouts`).
+    /// `tcp_syn_linear_timeouts`), as long as the peer is not heard.
     pub(super) fn arm_syn_timer(&mut self, now: Instant, context: &Context<'_>) {
         let Some(syn_sent) = &self.syn_sent else { return };
-        let doublings =
-            syn_sent.retransmissions.saturating_sub(context.config.tcp_syn_linear_timeouts);
+        if syn_sent.crossed.is_some() && self.timers.is_armed(TimerKind::Retransmission) {
+            // The answer to the peer's SYN: as Linux, ours goes again when it would have.
+            return;
+        }
+        let linear = syn_sent.linear_timeouts(context.config);
+        let doublings = syn_sent.retransmissions.saturating_sub(linear);
         let rto = backed_off(INITIAL_RTO, doublings, context.config.rto_max);
         let mut deadline = now + rto;
         if let Some(limit) = self.user.options.user_timeout()

@@ -255,6 +255,9 @@ impl Connection {
         );
         let scale = WindowScale::new(agreed.window_scale.unwrap_or(0));
         self.send.on_handshake(scale, handshake.window, handshake.window_seq, mss);
+        if let Some(offer) = &handshake.promised {
+            self.recv.on_promise(offer.shift, offer.window);
+        }
         self.recv.on_handshake(handshake.irs, agreed.window_scale.is_some());
         self.recovery.on_handshake(agreed.sack);
         self.sack = agreed.sack;

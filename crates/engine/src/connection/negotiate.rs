@@ -112,6 +112,9 @@ pub(crate) struct Handshake {
     pub(crate) retransmissions: u32,
     /// What was agreed of ECN.
     pub(crate) ecn: Agreement,
+    /// What our SYN-ACK said of our window, where that is remembered: the listener's options may be
+    /// others by now.
+    pub(crate) promised: Option<Offer>,
 }
 
 #[cfg(test)]

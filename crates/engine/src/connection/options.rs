@@ -38,7 +38,8 @@ pub struct SocketOptions {
     /// TCP_NOTSENT_LOWAT, in bytes: not writable while so much waits to be sent;
     /// `tcp_notsent_lowat` if `None`.
     pub notsent_lowat: Option<u32>,
-    /// TCP_SYNCNT: how often a SYN is sent again; `tcp_syn_retries` if `None`.
+    /// TCP_SYNCNT: how often a SYN is sent again, or a SYN-ACK of a listener; `tcp_syn_retries` or
+    /// `tcp_synack_retries` if `None`.
     pub syn_retries: Option<u32>,
     /// TCP_MAXSEG, in bytes: an upper bound for the MSS that is announced, and for the segments that
     /// are sent.

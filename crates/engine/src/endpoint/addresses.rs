@@ -119,6 +119,11 @@ pub(crate) fn is_loopback(ip: IpAddr) -> bool {
     }
 }
 
+/// ::ffff:0.0.0.0/96, which programs use for IPv4 addresses: no packet has one.
+pub(crate) fn is_ipv4_in_ipv6(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use super::addresses::is_loopback;
+use super::addresses::{is_ipv4_in_ipv6, is_loopback};
 use super::table::{Entry, FourTuple};
 use super::{Arrival, ArrivalSource, Endpoint, Timed, time_wait};
 use crate::connection::icmp::{IcmpError, IcmpErrorKind};
@@ -34,6 +34,9 @@ impl Endpoint {
     // Implements: 9293 MUST-54, RFC5927 s4.1
     pub fn handle_icmp_error(&mut self, now: Instant, error: IcmpError) {
         self.counters.icmp_in += 1;
+        if !self.may_arrive(error.from, error.quoted.src, ArrivalSource::Device) {
+            return;
+        }
         match self.table.get(&self.secrets, &error.tuple()) {
             Some(Entry::Connection(index)) => {
                 let Some(id) = self.id_at(index) else { return };
@@ -86,6 +89,7 @@ impl Endpoint {
         } else if source == ArrivalSource::Device
             && (is_loopback(src) || is_loopback(dst) || self.addresses.is_local(src))
             || self.addresses.is_not_unicast(src)
+            || is_ipv4_in_ipv6(src)
         {
             &mut self.counters.drop_martian
         } else if !self.addresses.is_local(dst) {
@@ -119,6 +123,8 @@ impl Endpoint {
         let listener = self.listener_for(&tuple);
         let Some(record) = self.time_wait.get_mut(index as usize) else { return };
         let text_len = arrival.payload.len();
+        let old = record.is_out_of_date(now, &arrival.segment);
+        self.counters.paws_time_wait += u64::from(old);
         match record.judge(now, &self.config, &arrival.segment, text_len) {
             time_wait::Disposition::AcknowledgeAndRestart => {
                 let answer = record.acknowledge(now, &self.config);

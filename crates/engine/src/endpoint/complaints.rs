@@ -58,15 +58,16 @@ impl Share {
         Share { saved: most, at: now }
     }
 
-    /// Takes `price` if there is as much.
-    fn take(&mut self, now: Instant, price: Duration, most: Duration) -> bool {
-        self.saved = (self.saved + (now - self.at)).min(most);
+    /// Whether there is as much as `price`.
+    fn has(&mut self, now: Instant, price: Duration, most: Duration) -> bool {
+        self.saved = self.saved.saturating_add(now - self.at).min(most);
         self.at = now;
-        let enough = self.saved >= price;
-        if enough {
-            self.saved -= price;
-        }
-        enough
+        self.saved >= price
+    }
+
+    /// Takes `price`, or what is there.
+    fn take(&mut self, price: Duration) {
+        self.saved = self.saved.saturating_sub(price);
     }
 }
 
@@ -80,37 +81,38 @@ impl ErrorLimit {
         host: IpAddr,
         noise: u64,
     ) -> Result<(), Refusal> {
-        let each = config.icmp_ratelimit;
-        if !each.is_zero() {
-            let most = each * BURST_PER_HOST;
-            self.make_room(host);
-            let share = self.hosts.entry(host).or_insert_with(|| Share::full(now, most));
-            if !share.take(now, each, most) {
-                return Err(Refusal::Host);
-            }
-        }
         let one = Duration::from_secs(1) / config.icmp_msgs_per_sec.max(1);
         let most = one * config.icmp_msgs_burst;
         let all = self.all.get_or_insert_with(|| Share::full(now, most));
-        // As Linux, an error costs one on the average: who counts them from outside (SAD DNS) does
-        // not learn how many others got.
-        let price = one * (noise % 3) as u32;
-        if !all.take(now, one, most) {
+        // Before the hosts are looked at: a flood from ever new ones is not to cost a search for each.
+        if !all.has(now, one, most) {
             return Err(Refusal::Global);
         }
-        all.saved = (all.saved + one).saturating_sub(price);
+        let each = config.icmp_ratelimit;
+        if !each.is_zero() {
+            let most = each.saturating_mul(BURST_PER_HOST);
+            make_room(&mut self.hosts, host);
+            let share = self.hosts.entry(host).or_insert_with(|| Share::full(now, most));
+            if !share.has(now, each, most) {
+                return Err(Refusal::Host);
+            }
+            share.take(each);
+        }
+        // As Linux, an error costs one on the average: who counts them from outside (SAD DNS) does
+        // not learn how many others got.
+        all.take(one * (noise % 3) as u32);
         Ok(())
     }
+}
 
-    /// Room for one more host: whoever was not answered for longest is forgotten.
-    fn make_room(&mut self, host: IpAddr) {
-        if self.hosts.len() < MAX_HOSTS || self.hosts.contains_key(&host) {
-            return;
-        }
-        let oldest = self.hosts.iter().min_by_key(|(_, share)| share.at).map(|(host, _)| *host);
-        if let Some(oldest) = oldest {
-            self.hosts.remove(&oldest);
-        }
+/// Room for one more host: whoever was not answered for longest is forgotten.
+fn make_room(hosts: &mut BTreeMap<IpAddr, Share>, host: IpAddr) {
+    if hosts.len() < MAX_HOSTS || hosts.contains_key(&host) {
+        return;
+    }
+    let oldest = hosts.iter().min_by_key(|(_, share)| share.at).map(|(host, _)| *host);
+    if let Some(oldest) = oldest {
+        hosts.remove(&oldest);
     }
 }
 
@@ -215,6 +217,33 @@ mod tests {
         let (one, other) = (counts(1), counts(2));
         assert_ne!(one, other);
         assert!(one.iter().all(|count| (60..=250).contains(count)), "{one:?}");
+    }
+
+    // Shows: H-49
+    #[test]
+    fn a_flood_beyond_what_all_hosts_get_together_leaves_no_trace_of_its_hosts() {
+        let config = Config::default().icmp_msgs_per_sec(10).icmp_msgs_burst(5);
+        let mut limit = ErrorLimit::default();
+        for number in 0..5000 {
+            let admitted = limit.admit(Instant::ZERO, &config, host(number), 1);
+            assert_eq!(admitted.is_ok(), number < 5, "{number}");
+        }
+        assert_eq!(limit.hosts.len(), 5);
+        assert_eq!(
+            limit.admit(Instant::ZERO, &config, host(1), 1),
+            Err(Refusal::Global),
+            "whoever asks"
+        );
+    }
+
+    #[test]
+    fn a_limit_beyond_all_time_is_a_limit() {
+        let config = Config::default().icmp_ratelimit(Duration::MAX);
+        let mut limit = ErrorLimit::default();
+        for _ in 0..3 {
+            let _ = limit.admit(Instant::from_millis(1), &config, host(1), 1);
+        }
+        assert_eq!(limit.hosts.len(), 1);
     }
 
     #[test]

@@ -9,27 +9,22 @@ use crate::connection::emit;
 use crate::instant::Instant;
 use crate::output::{Transmit, TransmitBody};
 
-/// How many answers may leave in the present second.
-#[derive(Debug)]
+/// How many answers have left in the present second.
+#[derive(Debug, Default)]
 pub(crate) struct EchoLimit {
-    per_second: u32,
     second_began: Instant,
-    left: u32,
+    answered: u32,
 }
 
 impl EchoLimit {
-    pub(crate) fn new(per_second: u32) -> EchoLimit {
-        EchoLimit { per_second, second_began: Instant::ZERO, left: per_second }
-    }
-
     /// Whether one more answer may leave.
-    pub(crate) fn admit(&mut self, now: Instant) -> bool {
+    pub(crate) fn admit(&mut self, now: Instant, per_second: u32) -> bool {
         if now - self.second_began >= Duration::from_secs(1) {
             self.second_began = now;
-            self.left = self.per_second;
+            self.answered = 0;
         }
-        let admitted = self.left > 0;
-        self.left = self.left.saturating_sub(1);
+        let admitted = self.answered < per_second;
+        self.answered += u32::from(admitted);
         admitted
     }
 }
@@ -50,9 +45,9 @@ mod tests {
 
     #[test]
     fn so_many_a_second_and_no_more() {
-        let mut limit = EchoLimit::new(3);
+        let mut limit = EchoLimit::default();
         let admitted = |limit: &mut EchoLimit, millis| {
-            (0..5).filter(|_| limit.admit(Instant::from_millis(millis))).count()
+            (0..5).filter(|_| limit.admit(Instant::from_millis(millis), 3)).count()
         };
         assert_eq!(admitted(&mut limit, 10), 3);
         assert_eq!(admitted(&mut limit, 999), 0);

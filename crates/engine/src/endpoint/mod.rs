@@ -106,7 +106,7 @@ struct Slot {
     on_wire: bool,
     /// It counts as an orphan.
     orphan: bool,
-    /// It is among those who wait for memory.
+    /// It is among those who wait for memory, or was until lately.
     waits_for_memory: bool,
     /// What the budget counts for it, in bytes.
     charge: usize,
@@ -191,7 +191,7 @@ impl Endpoint {
             ports: Ports::new(&config),
             memory: Memory::new(config.memory, guaranteed_memory(&config)),
             orphans: 0,
-            echo: EchoLimit::new(config.echo_replies_per_second),
+            echo: EchoLimit::default(),
             config,
             counters: Counters::default(),
             secrets,
@@ -362,14 +362,27 @@ impl Endpoint {
         }
     }
 
-    /// Queues a packet of no connection.
-    fn answer(&mut self, transmit: Transmit) {
-        if self.answers.len() < MAX_ANSWERS {
-            self.counters.out_segs += 1;
+    /// Queues a packet of no connection, if there is room for it.
+    fn answer(&mut self, transmit: Transmit) -> bool {
+        let queued = self.queue_answer(transmit);
+        self.counters.out_segs += u64::from(queued);
+        queued
+    }
+
+    /// The same for one that was sent before.
+    fn answer_again(&mut self, transmit: Transmit) {
+        let queued = self.queue_answer(transmit);
+        self.counters.retrans_segs += u64::from(queued);
+    }
+
+    fn queue_answer(&mut self, transmit: Transmit) -> bool {
+        let room = self.answers.len() < MAX_ANSWERS;
+        if room {
             self.answers.push_back(transmit);
         } else {
             self.counters.drop_limit += 1;
         }
+        room
     }
 
     /// The key of a listener in the table of names: its local end, and no remote one.
@@ -399,7 +412,8 @@ impl Endpoint {
         if !self.may_arrive(ip.src, ip.dst, ArrivalSource::Device) {
             return;
         }
-        if !self.echo.admit(now) || self.answers.len() >= MAX_ANSWERS {
+        let per_second = self.config.echo_replies_per_second;
+        if self.answers.len() >= MAX_ANSWERS || !self.echo.admit(now, per_second) {
             self.counters.echo_limited += 1;
             return;
         }

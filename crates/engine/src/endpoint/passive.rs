@@ -10,7 +10,7 @@ use core::net::IpAddr;
 use towpath_wire::ip::Ecn as Codepoint;
 use towpath_wire::tcp::{Flags, WindowScale};
 
-use super::syn_received::{self, Syn, SynAck, SynReceived};
+use super::syn_received::{self, Fault, Syn, SynAck, SynReceived};
 use super::table::{Entry, FourTuple};
 use super::{Arrival, Endpoint, reset, syn_cookies};
 use crate::config::SynCookies;
@@ -40,14 +40,22 @@ impl Endpoint {
         }
         let Some(record) = self.half_open.get_mut(index as usize) else { return };
         let text_len = arrival.payload.len();
-        match record.judge(now, &arrival.segment, text_len) {
+        let disposition = record.judge(now, &arrival.segment, text_len);
+        match disposition {
+            syn_received::Disposition::Challenge(Fault::OutOfDate) => self.counters.paws_estab += 1,
+            syn_received::Disposition::Challenge(Fault::ForeignEcho) => {
+                self.counters.ts_ecr_rejected += 1;
+            }
+            _ => {}
+        }
+        match disposition {
             syn_received::Disposition::Complete
                 if record.defers(arrival.segment.sequence_len(text_len)) =>
             {
                 self.counters.defer_accept_drops += 1;
             }
             syn_received::Disposition::Complete => self.complete(now, index, arrival),
-            syn_received::Disposition::AnswerAgain | syn_received::Disposition::Challenge
+            syn_received::Disposition::AnswerAgain | syn_received::Disposition::Challenge(_)
                 if !record.may_answer(now, &self.config) =>
             {
                 self.counters.ack_skipped_syn_recv += 1;
@@ -55,14 +63,15 @@ impl Endpoint {
             syn_received::Disposition::AnswerAgain => {
                 record.on_syn_again(arrival.segment.flags, arrival.ip.ecn);
                 let answer = record.answer(now, &self.config);
-                self.answer(answer);
+                self.answer_again(answer);
             }
-            syn_received::Disposition::Challenge => {
+            syn_received::Disposition::Challenge(_) => {
                 let challenge = record.challenge(now);
                 self.answer(challenge);
             }
             syn_received::Disposition::Forget => {
                 self.counters.attempt_fails += 1;
+                self.counters.embryonic_rsts += 1;
                 self.remove_half_open(index);
             }
             syn_received::Disposition::Reset => {
@@ -82,6 +91,7 @@ impl Endpoint {
         let listener_id = record.listener;
         if !self.has_room_for_connection(listener_id) {
             if self.config.tcp_abort_on_overflow {
+                self.counters.embryonic_rsts += 1;
                 let tuple = self.remove_half_open(index).tuple;
                 self.answer_with_reset(&tuple, &arrival);
             }
@@ -91,33 +101,38 @@ impl Endpoint {
         let record = self.remove_half_open(index);
         let handshake =
             record.handshake(now, &self.config, &arrival.segment, arrival.payload.len());
-        self.open_passively(now, record.tuple, listener_id, &handshake, arrival);
+        let tuple = record.tuple;
+        self.open_passively(now, tuple, listener_id, &handshake, record.dscp(), arrival);
     }
 
     /// Whether a listener can take one more complete connection. What cannot come in is counted.
     fn has_room_for_connection(&mut self, id: ListenerId) -> bool {
         let full = self.listener(id).is_ok_and(|listener| listener.is_accept_queue_full());
-        let room = !full
-            && self.connections.len() < self.config.max_connections
-            && !self.memory.is_exhausted();
-        if !room {
-            self.counters.listen_overflows += 1;
-            self.counters.listen_drops += 1;
-        }
-        room
+        let limited = !full
+            && (self.connections.len() >= self.config.max_connections
+                || self.memory.is_exhausted());
+        self.counters.listen_overflows += u64::from(full);
+        self.counters.drop_limit += u64::from(limited);
+        self.counters.listen_drops += u64::from(full || limited);
+        !full && !limited
     }
 
-    /// A handshake is complete: the connection begins, with the segment that completed it.
+    /// A handshake is complete: the connection begins, with the segment that completed it. `dscp` is
+    /// the SYN-ACK's.
     fn open_passively(
         &mut self,
         now: Instant,
         tuple: FourTuple,
         listener_id: ListenerId,
         handshake: &Handshake,
+        dscp: u8,
         arrival: Arrival,
     ) {
         let Ok(listener) = self.listener(listener_id) else { return };
-        let options = listener.options;
+        let mut options = listener.options;
+        if self.config.tcp_reflect_tos {
+            options.tos = dscp << 2;
+        }
         self.counters.passive_opens += 1;
         let mut context = Context {
             config: &self.config,
@@ -191,7 +206,10 @@ impl Endpoint {
             self.counters.listen_drops += 1;
             return;
         };
-        let options = self.listeners[id.index as usize].options;
+        let mut options = self.listeners[id.index as usize].options;
+        if self.config.tcp_reflect_tos {
+            options.tos = arrival.ip.dscp << 2;
+        }
         let syn = Syn {
             tuple,
             segment: &arrival.segment,
@@ -267,8 +285,8 @@ impl Endpoint {
         };
         let answer = answer.packet(&self.config);
         self.listeners[id.index as usize].cookie_sent = Some(now);
-        self.counters.syncookies_sent += 1;
-        self.answer(answer);
+        let sent = self.answer(answer);
+        self.counters.syncookies_sent += u64::from(sent);
     }
 
     /// A segment with ACK belongs to nothing but a listener: it completes a handshake if it brings
@@ -292,7 +310,8 @@ impl Endpoint {
         if let Some(Entry::SynReceived(index)) = self.table.get(&self.secrets, &tuple) {
             self.remove_half_open(index);
         }
-        self.open_passively(now, tuple, id, &handshake, arrival);
+        let dscp = arrival.ip.dscp;
+        self.open_passively(now, tuple, id, &handshake, dscp, arrival);
     }
 
     /// The handshake that a cookie stands for.
@@ -331,13 +350,14 @@ impl Endpoint {
             rtt: None,
             retransmissions: 0,
             ecn: Agreement::Off,
+            promised: None,
         })
     }
 
     pub(super) fn answer_with_reset(&mut self, tuple: &FourTuple, arrival: &Arrival) {
         if let Some(reset) = reset::answer(tuple, self.config.ip_default_ttl, arrival) {
-            self.counters.out_rsts += 1;
-            self.answer(reset);
+            let sent = self.answer(reset);
+            self.counters.out_rsts += u64::from(sent);
         }
     }
 }

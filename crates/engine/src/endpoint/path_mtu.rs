@@ -96,7 +96,9 @@ impl PathMtus {
                 if mtu < floor { (floor.min(before), true) } else { (mtu, false) }
             }
         };
-        self.make_room(now, config.path_mtu_cache);
+        if !self.known.contains_key(&remote) {
+            self.make_room(now, config.path_mtu_cache);
+        }
         let known = Known { mtu, locked, until: now + config.mtu_expires };
         self.locked += usize::from(locked);
         if let Some(old) = self.known.insert(remote, known) {
@@ -221,6 +223,9 @@ mod tests {
             assert_eq!(paths.locked, paths.known.values().filter(|known| known.locked).count());
         }
         let now = Instant::ZERO + Duration::from_secs(10);
+        // What is said again of one costs nobody else a place.
+        paths.on_report(now, &config, IpAddr::from([192, 0, 2, 9]), 1500, (900, 1500));
+        assert_eq!(paths.known.len(), 3);
         assert_eq!(paths.lookup(now, IpAddr::from([192, 0, 2, 7]), 1500).mtu, 1500);
         assert_eq!(paths.lookup(now, IpAddr::from([192, 0, 2, 10]), 1500).mtu, 552);
     }

@@ -224,7 +224,8 @@ impl Endpoint {
             return;
         };
         self.counters.timeouts += 1;
-        let retries = listener.synack_retries(self.config.tcp_synack_retries);
+        let most = listener.options.syn_retries.unwrap_or(self.config.tcp_synack_retries);
+        let retries = listener.synack_retries(most);
         let was_young = record.is_young();
         let overdue = record.on_timeout(now, retries);
         if overdue != Overdue::Forget && was_young {
@@ -239,8 +240,7 @@ impl Endpoint {
         let deadline = record.deadline(&self.config);
         record.timer = Some(self.wheel.insert(Timed::SynReceived(index), deadline));
         let Some(answer) = answer else { return };
-        self.counters.retrans_segs += 1;
-        self.answer(answer);
+        self.answer_again(answer);
     }
 }
 

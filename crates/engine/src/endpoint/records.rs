@@ -64,8 +64,16 @@ impl Endpoint {
         let Some(slot) = self.connections.get_mut(id.index as usize) else { return };
         let charge = size_of::<Slot>() + slot.connection.charge();
         if charge != slot.charge {
+            let gives_back = charge < slot.charge;
             self.memory.change(&mut self.counters, slot.charge, charge);
             slot.charge = charge;
+            if gives_back
+                && slot.waits_for_memory
+                && self.memory.supply(charge, self.connections.len()) != Supply::Refused
+            {
+                // It is still among those who wait, and is asked once more when its turn comes.
+                self.connections[id.index as usize].connection.on_memory(&self.config);
+            }
         }
     }
 
@@ -90,28 +98,30 @@ impl Endpoint {
         self.connections[id.index as usize].orphan = true;
     }
 
-    /// Tells writers that waited for memory, so many in one go.
+    /// Tells writers that waited for memory, so many in one go. Whoever cannot be helped does not come
+    /// up again for every byte that somebody gives back: a crowd of them would make each ACK dear.
     pub(super) fn wake_writers(&mut self, budget: usize) {
-        let mut helped = false;
         for _ in 0..budget {
+            if self.memory.is_exhausted() {
+                self.memory.rest();
+                return;
+            }
             let Some(id) = self.memory.take_waiting() else { break };
-            let Ok(slot) = self.slot(id) else {
-                helped = true;
-                continue;
-            };
+            let Ok(slot) = self.slot(id) else { continue };
             let over = slot.connection.is_over();
             if !over && self.memory.supply(slot.charge, self.connections.len()) == Supply::Refused {
-                self.memory.wait(id);
+                let connections = &self.connections;
+                self.memory.park(id, connections.len(), |parked| {
+                    connections
+                        .get(parked.index as usize)
+                        .is_some_and(|slot| slot.generation == parked.generation)
+                });
                 continue;
             }
-            helped = true;
             self.connections[id.index as usize].waits_for_memory = false;
             let _ = self.with_connection(id, |connection, context| {
                 connection.on_memory(context.config);
             });
-        }
-        if !helped {
-            self.memory.rest();
         }
     }
 

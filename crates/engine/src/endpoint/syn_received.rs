@@ -73,13 +73,24 @@ pub(crate) enum Disposition {
     /// The SYN came again: send the SYN-ACK again.
     AnswerAgain,
     /// Acknowledge where we stand.
-    Challenge,
+    Challenge(Fault),
     /// The peer gave up: forget it.
     Forget,
     /// It acknowledges what we never sent: answer with a reset, and stay.
     Reset,
     /// Nothing.
     Drop,
+}
+
+/// What is wrong with a segment that is challenged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Its sequence number, or a flag.
+    Place,
+    /// Its timestamp is older than the SYN's.
+    OutOfDate,
+    /// It echoes a timestamp that we have not sent.
+    ForeignEcho,
 }
 
 /// What a SYN that is acceptable to a listener carries.
@@ -188,6 +199,11 @@ impl SynReceived {
         self.iss
     }
 
+    /// The class of service of our answers.
+    pub(crate) fn dscp(&self) -> u8 {
+        self.dscp
+    }
+
     /// When the SYN-ACK is due again.
     pub(crate) fn deadline(&self, config: &Config) -> Instant {
         self.last_answer + backed_off(INITIAL_RTO, self.timeouts, config.rto_max)
@@ -234,7 +250,11 @@ impl SynReceived {
             // LISTEN for one in the window. As Linux: the peer lost our SYN-ACK and needs it, and
             // a stranger's SYN must not end a handshake (RFC 5961 section 4).
             let same = segment.seq == self.irs;
-            return if same { Disposition::AnswerAgain } else { Disposition::Challenge };
+            return if same {
+                Disposition::AnswerAgain
+            } else {
+                Disposition::Challenge(Fault::Place)
+            };
         }
         let end = nxt + u32::from(self.offer.window);
         let len = segment.sequence_len(text_len);
@@ -243,7 +263,7 @@ impl SynReceived {
         if flags.contains(Flags::RST) {
             return match inside {
                 _ if segment.seq == nxt => Disposition::Forget,
-                true => Disposition::Challenge,
+                true => Disposition::Challenge(Fault::Place),
                 false => Disposition::Drop,
             };
         }
@@ -253,13 +273,33 @@ impl SynReceived {
             }
             _ => false,
         };
-        if !inside || old || flags.contains(Flags::SYN) {
-            return Disposition::Challenge;
+        if old {
+            return Disposition::Challenge(Fault::OutOfDate);
+        }
+        if self.echoes_a_stranger(segment) {
+            return Disposition::Challenge(Fault::ForeignEcho);
+        }
+        if !inside || flags.contains(Flags::SYN) {
+            return Disposition::Challenge(Fault::Place);
         }
         if !flags.contains(Flags::ACK) {
             return Disposition::Drop;
         }
         if segment.ack == self.iss + 1 { Disposition::Complete } else { Disposition::Reset }
+    }
+
+    /// Whether a segment echoes a timestamp from before our first answer or after our last one. Linux
+    /// has this test too; an echo of zero is none.
+    fn echoes_a_stranger(&self, segment: &Segment) -> bool {
+        let Some(option) = segment.options.timestamps else { return false };
+        if self.agreed.timestamp.is_none() || option.echo == 0 {
+            return false;
+        }
+        let stamp = |at| timestamps::clock(at, self.timestamp_offset);
+        // A challenge has a stamp as well.
+        let last = self.last_challenge.unwrap_or(self.last_answer).max(self.last_answer);
+        let first = stamp(self.created_at);
+        option.echo.wrapping_sub(first) > stamp(last).wrapping_sub(first)
     }
 
     /// Whether an answer to something out of place may leave: so many a second, or the record would
@@ -312,6 +352,7 @@ impl SynReceived {
                 !segment.options.sack.is_empty(),
                 segment.options.acc_ecn.as_ref(),
             ),
+            promised: Some(self.offer),
         }
     }
 

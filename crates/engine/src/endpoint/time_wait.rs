@@ -119,6 +119,14 @@ impl TimeWait {
         self.is_reusable(config) && now - self.entered_at > config.tcp_tw_reuse_delay
     }
 
+    /// PAWS: whether a segment is older than the last one of the old connection.
+    pub(crate) fn is_out_of_date(&self, now: Instant, segment: &Segment) -> bool {
+        match (&self.timestamps, segment.options.timestamps) {
+            (Some(timestamps), Some(option)) => timestamps.is_old(now, option.value),
+            _ => false,
+        }
+    }
+
     /// Judges a segment.
     // Implements: RFC9293 s3.10.7.4p, 9293 MAY-2, 9293 SHLD-4, RFC6191 s2a, RFC6191 s2b, RFC1337 s2, RFC1337 s3, H-44
     pub(crate) fn judge(
@@ -129,10 +137,7 @@ impl TimeWait {
         text_len: usize,
     ) -> Disposition {
         let flags = segment.flags;
-        let old = match (&self.timestamps, segment.options.timestamps) {
-            (Some(timestamps), Some(option)) => timestamps.is_old(now, option.value),
-            _ => false,
-        };
+        let old = self.is_out_of_date(now, segment);
         if flags.contains(Flags::RST) {
             // RFC 1337: a reset must not cut TIME-WAIT short.
             let ends = !config.tcp_rfc1337 && segment.seq == self.rcv_nxt && !old;

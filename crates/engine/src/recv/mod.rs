@@ -129,6 +129,11 @@ impl RecvSpace {
         }
     }
 
+    /// The SYN-ACK offered this window, and this shift for all later ones.
+    pub(crate) fn on_promise(&mut self, shift: u8, window: u16) {
+        self.window.on_promise(shift, window);
+    }
+
     /// The peer's initial sequence number is known.
     pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool) {
         self.irs = irs;

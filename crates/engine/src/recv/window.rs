@@ -62,6 +62,18 @@ impl ReceiveWindow {
         self.short = short;
     }
 
+    /// The SYN-ACK offered this window, and this shift for all later ones: both hold, whatever was
+    /// set since.
+    // Implements: RFC9293 s3.10.7.4s
+    pub(crate) fn on_promise(&mut self, shift: u8, window: u16) {
+        self.scale = WindowScale::new(shift);
+        self.clamp = self.clamp.min(MAX_UNSCALED << self.scale.shift());
+        self.offered = self.offered.max(u32::from(window));
+        if shift == 0 {
+            self.offered = self.offered.min(MAX_UNSCALED);
+        }
+    }
+
     /// The peer's first sequence number is known; without its window scale ours is zero too.
     // Implements: RFC7323 s2.2b
     pub(crate) fn on_handshake(&mut self, rcv_nxt: SeqNumber, scaling: bool) {

@@ -86,7 +86,6 @@ pub(crate) struct SendSpace {
     nxt: SeqNumber,
     wnd: u32,
     wl1: SeqNumber,
-    wl2: SeqNumber,
     max_wnd: u32,
     scale: WindowScale,
     buffer: SendBuffer,
@@ -114,7 +113,6 @@ impl SendSpace {
             nxt: iss + 1,
             wnd: 0,
             wl1: iss,
-            wl2: iss,
             max_wnd: 0,
             scale: WindowScale::new(0),
             buffer: SendBuffer::new(capacity),
@@ -143,7 +141,6 @@ impl SendSpace {
         self.wnd = wnd;
         self.max_wnd = wnd;
         self.wl1 = peer_seq;
-        self.wl2 = self.una;
         self.mss = mss;
         self.small_end = self.una;
     }
@@ -340,14 +337,14 @@ impl SendSpace {
     /// Whether a segment with these numbers says something newer of the window.
     pub(crate) fn may_update_window(&self, seq: SeqNumber, ack: SeqNumber, field: u16) -> bool {
         let wnd = self.scale.scale_up(field);
-        // Deviates: RFC 9293 takes the later of two segments with equal numbers. As Linux, the larger
-        // window of two, which cannot be told apart if the network swapped them; or none at all. And
-        // as Linux, what acknowledges something new is newer, though its text fills an old hole: else
-        // SND.UNA would move and take the edge of an old window with it.
-        let newer = ack.after(self.una)
+        // Deviates: RFC 9293 asks for a later number first, and so keeps the window of a segment that
+        // overtook this one, which an ACK that moves SND.UNA would carry beyond the edge that was
+        // offered. As Linux, what acknowledges more says more. Of two segments with equal numbers,
+        // which cannot be told apart if the network swapped them, the larger window counts; or none
+        // at all.
+        let newer = self.una.before(ack)
             || self.wl1.before(seq)
-            || self.wl1 == seq
-                && (self.wl2.before(ack) || self.wl2 == ack && (wnd > self.wnd || wnd == 0));
+            || self.wl1 == seq && (wnd > self.wnd || wnd == 0);
         newer && ack.at_or_after(self.una) && ack.at_or_before(self.nxt)
     }
 
@@ -364,7 +361,6 @@ impl SendSpace {
         }
         let wnd = self.scale.scale_up(field);
         self.wl1 = seq;
-        self.wl2 = ack;
         if wnd == self.wnd {
             return WindowUpdate::Unchanged;
         }
@@ -574,6 +570,20 @@ mod tests {
         assert_eq!(send.plan_again(una + 1000, 1000), None);
         assert_eq!(send.update_window(SeqNumber(3), una, 0x8000), WindowUpdate::Changed);
         assert_eq!(send.wnd(), 0x8000);
+    }
+
+    #[test]
+    fn an_overtaken_segment_that_acknowledges_more_brings_its_window() {
+        let mut send = space(3000);
+        write(&mut send, 2000);
+        while send_next(&mut send).is_ok() {}
+        let una = send.una();
+        // The peer's later segment arrived first, and still acknowledges nothing.
+        send.update_window(SeqNumber(5000), una, 3000);
+        send.update_window(SeqNumber(4000), una + 1000, 1000);
+        assert_eq!(send.wnd(), 1000, "the edge stays where it was offered");
+        send.update_window(SeqNumber(3000), una, 2000);
+        assert_eq!(send.wnd(), 1000, "an older number that acknowledges no more says nothing");
     }
 
     #[test]

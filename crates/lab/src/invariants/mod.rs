@@ -5,6 +5,8 @@
 //! picture of each connection in its own simple terms (every byte sent, every range received) and
 //! names the first rule that a packet breaks. It knows nothing of the engine's state.
 
+mod sent;
+
 use core::fmt;
 use core::net::IpAddr;
 use std::collections::HashMap;
@@ -12,6 +14,7 @@ use std::collections::HashMap;
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::{Flags, Options, WindowScale};
 
+use self::sent::SentText;
 use crate::packet::Packet;
 
 /// A rule that a packet has broken.
@@ -53,8 +56,8 @@ struct Picture {
 struct Life {
     iss: SeqNumber,
     own_options: Options,
-    /// Every byte sent, from `iss + 1` on.
-    sent: Vec<u8>,
+    /// What was sent, from `iss + 1` on.
+    sent: SentText,
     fin_offset: Option<u64>,
     peer: Option<Peer>,
     /// Ranges that arrived before the peer's SYN was known to be believed.
@@ -157,7 +160,7 @@ impl Life {
         Life {
             iss,
             own_options: own_options.clone(),
-            sent: Vec::new(),
+            sent: SentText::default(),
             fin_offset: None,
             peer: None,
             early: Vec::new(),
@@ -186,11 +189,15 @@ impl Life {
     fn count_offers(&mut self) {
         let Some(peer) = &self.peer else { return };
         let scale = self.scale_of(&peer.options);
+        let sent = self.sent.len();
         for (ack, window, flags) in self.early_offers.drain(..) {
             let scaled =
                 if flags.contains(Flags::SYN) { u32::from(window) } else { scale.scale_up(window) };
-            if let Some(acked) = offset(self.iss, ack) {
+            if let Some(acked) = offset(self.iss, sent, ack) {
                 self.offered = self.offered.max(acked + u64::from(scaled));
+                if acked <= sent {
+                    self.sent.on_acked(acked);
+                }
             }
         }
     }
@@ -251,9 +258,9 @@ impl Life {
         if segment.flags.contains(Flags::SYN) {
             return Ok(());
         }
-        let next = self.sent.len() as u64 + u64::from(self.fin_offset.is_some());
+        let next = self.sent.len() + u64::from(self.fin_offset.is_some());
         // One below the first byte is the place of a probe.
-        let place = offset(self.iss, segment.seq).ok_or_else(|| {
+        let place = offset(self.iss, next, segment.seq).ok_or_else(|| {
             Broken(format!("seq {} lies before the SYN {}", segment.seq, self.iss))
         })?;
         let Some(start) = place.checked_sub(1) else {
@@ -263,13 +270,9 @@ impl Life {
         let end = start + packet.payload.len() as u64;
         if !packet.payload.is_empty() {
             check(self.fin_offset.is_none_or(|fin| end <= fin), || "text behind FIN".to_owned())?;
-            let known = (self.sent.len() as u64).saturating_sub(start) as usize;
-            let known = known.min(packet.payload.len());
-            let at = start as usize;
-            check(self.sent.get(at..at + known) == packet.payload.get(..known), || {
-                format!("bytes {}..{} have changed", start + 1, start + 1 + known as u64)
+            self.sent.send(start, &packet.payload).map_err(|(from, to)| {
+                Broken(format!("bytes {}..{} have changed", from + 1, to + 1))
             })?;
-            self.sent.extend_from_slice(&packet.payload[known..]);
             // Implements the exception for probes: one byte may stand beyond the window.
             check(end < self.offered || packet.payload.len() == 1, || {
                 format!("text up to {} is beyond the window's edge {}", end + 1, self.offered)
@@ -287,7 +290,7 @@ impl Life {
         }
         if segment.flags.contains(Flags::FIN) {
             check(self.fin_offset.is_none_or(|fin| fin == end), || "FIN has moved".to_owned())?;
-            check(end == self.sent.len() as u64, || "FIN before the end of text".to_owned())?;
+            check(end == self.sent.len(), || "FIN before the end of text".to_owned())?;
             self.fin_offset = Some(end);
         }
         Ok(())
@@ -301,7 +304,7 @@ impl Life {
         let Some(peer) = &mut self.peer else {
             return Err(Broken("an ACK although no SYN has arrived".to_owned()));
         };
-        let ack = offset(peer.irs, segment.ack)
+        let ack = offset(peer.irs, peer.acked, segment.ack)
             .ok_or_else(|| Broken("the ACK lies before the peer's SYN".to_owned()))?;
         check(ack >= peer.acked, || format!("ack goes back: {ack} after {}", peer.acked))?;
         let contiguous = peer.received.first().map_or(0, |(_, end)| *end);
@@ -342,7 +345,8 @@ impl Life {
         let agreed = peer.options.sack_permitted && self.own_options.sack_permitted;
         check(agreed || options.sack.is_empty(), || "SACK was not agreed".to_owned())?;
         for (index, block) in options.sack.iter().enumerate() {
-            let edges = (offset(peer.irs, block.left), offset(peer.irs, block.right));
+            let near = |seq| offset(peer.irs, peer.acked, seq);
+            let edges = (near(block.left), near(block.right));
             let (Some(left), Some(right)) = edges else {
                 return Err(Broken("a SACK block before the peer's SYN".to_owned()));
             };
@@ -364,7 +368,7 @@ impl Peer {
             return;
         }
         // What begins before the SYN arrived for another connection, or overlaps its start.
-        let Some(mut left) = offset(self.irs, seq) else { return };
+        let Some(mut left) = offset(self.irs, self.acked, seq) else { return };
         let mut right = left + u64::from(len);
         self.received.retain(|&(start, end)| {
             let apart = end < left || right < start;
@@ -379,9 +383,12 @@ impl Peer {
     }
 }
 
-/// How far `seq` lies after `initial`; `None` before it. Lab streams are shorter than 2 GiB.
-fn offset(initial: SeqNumber, seq: SeqNumber) -> Option<u64> {
-    seq.at_or_after(initial).then(|| u64::from(seq.distance_from(initial)))
+/// How far `seq` lies after `initial`, of all places that it can be the one nearest to offset
+/// `near`; `None` before the beginning.
+fn offset(initial: SeqNumber, near: u64, seq: SeqNumber) -> Option<u64> {
+    // Sequence numbers wrap, offsets do not.
+    let apart = seq.signed_distance_from(initial + near as u32);
+    near.checked_add_signed(i64::from(apart))
 }
 
 fn check(holds: bool, broken: impl FnOnce() -> String) -> Result<(), Broken> {
@@ -396,6 +403,18 @@ mod tests {
     use bytes::Bytes;
     use towpath_wire::ip::Ecn;
     use towpath_wire::{IpHeader, Protocol};
+
+    #[test]
+    fn places_beyond_four_gibibytes_are_told_apart() {
+        let initial = SeqNumber(u32::MAX - 5);
+        for near in [0_u64, 1 << 31, 5 << 32, (7 << 32) + 12_345] {
+            for apart in [-1_000_000_000_i64, -1, 0, 1, 2_000_000_000] {
+                let place = near.checked_add_signed(apart);
+                let seq = initial + (near as u32).wrapping_add_signed(apart as i32);
+                assert_eq!(offset(initial, near, seq), place);
+            }
+        }
+    }
 
     const OURS: SeqNumber = SeqNumber(u32::MAX - 20);
     const THEIRS: SeqNumber = SeqNumber(u32::MAX / 2 - 20);
