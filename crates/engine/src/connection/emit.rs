@@ -153,7 +153,8 @@ impl Connection {
         if !std::mem::take(&mut self.owed.loss_probe) {
             return None;
         }
-        let new = match self.send.next_new(u64::MAX, 0, 1) {
+        let option_bytes = self.fit_options(now, context.config, u32::MAX).len;
+        let new = match self.send.next_new(u64::MAX, option_bytes, 1) {
             Ok(plan) => Some(plan),
             Err(Blocked::Held) => self.send.next_despite_small_window(),
             Err(_) => None,

@@ -69,8 +69,7 @@ impl Connection {
 
     /// Whether the congestion window would let a segment go.
     fn has_congestion_room(&self) -> bool {
-        let window = self.congestion.controller().window();
-        self.recovery.room(window) >= u64::from(self.send.segment_size())
+        self.recovery.room(self.window()) >= u64::from(self.send.segment_size())
     }
 
     pub(crate) fn info(&self, config: &Config) -> TcpInfo {

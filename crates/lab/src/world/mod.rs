@@ -9,7 +9,9 @@
 //! written, in order; what is written is acknowledged, under way or waiting).
 
 mod agenda;
+mod conservation;
 mod network;
+mod watch;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
@@ -24,11 +26,11 @@ use towpath_netem::{Link, LinkConfig};
 
 use self::agenda::{Actor, Agenda};
 use self::network::{Hop, Network, Node};
+use self::watch::Watch;
 use crate::flow::{Behaviour, Flow};
 use crate::host::Host;
 use crate::packet::Packet;
 use crate::pattern::{Numbers, Pattern};
-use crate::record::Record;
 use crate::trace::Trace;
 
 /// Names a host of a world.
@@ -94,14 +96,6 @@ pub struct World {
     trace: Trace,
     watch: Option<Watch>,
     lost_route: u64,
-}
-
-/// What is recorded over time.
-struct Watch {
-    record: Record,
-    /// The sending and the receiving side of each flow, by the flow of the active open.
-    flows: Vec<(FlowId, Sender)>,
-    links: Vec<LinkId>,
 }
 
 /// Which side of a connection sends what is recorded.
@@ -301,58 +295,6 @@ impl World {
         self.now = self.now.max(at);
     }
 
-    /// Records flows and links that are watched, every `interval`.
-    pub fn record(&mut self, interval: Duration) {
-        let record = Record::new(interval);
-        self.watch = Some(Watch { record, flows: Vec::new(), links: Vec::new() });
-    }
-
-    /// Records a flow, from now on.
-    pub fn watch_flow(&mut self, flow: FlowId, sender: Sender) {
-        if let Some(watch) = &mut self.watch {
-            watch.record.add_flow();
-            watch.flows.push((flow, sender));
-        }
-    }
-
-    /// Records the queue of a link, from now on.
-    pub fn watch_link(&mut self, link: LinkId) {
-        if let Some(watch) = &mut self.watch {
-            watch.record.add_queue();
-            watch.links.push(link);
-        }
-    }
-
-    /// What was recorded so far.
-    pub fn take_record(&mut self) -> Option<Record> {
-        self.watch.take().map(|watch| watch.record)
-    }
-
-    /// Takes the samples that are due up to `until`.
-    fn sample(&mut self, until: Instant) {
-        let Some(mut watch) = self.watch.take() else { return };
-        loop {
-            let at = watch.record.next_at();
-            if at > until {
-                break;
-            }
-            self.now = at.max(self.now);
-            watch.record.push_time(at);
-            for (index, (flow, sender)) in watch.flows.iter().enumerate() {
-                let received = match sender {
-                    Sender::Client => self.other_end(*flow).map_or(0, Flow::received),
-                    Sender::Server => self.flow(*flow).received(),
-                };
-                watch.record.flows[index].push(received, self.info(*flow, *sender));
-            }
-            for (index, link) in watch.links.iter().enumerate() {
-                let length = self.network.link_mut(link.0).queue_length(at.as_nanos());
-                watch.record.queues[index].push(length);
-            }
-        }
-        self.watch = Some(watch);
-    }
-
     /// The time.
     pub fn now(&self) -> Instant {
         self.now
@@ -534,47 +476,6 @@ impl World {
                 Hop::Host(_) | Hop::Nowhere => self.lost_route += 1,
             }
         }
-    }
-
-    /// Every byte that an application wrote is acknowledged, under way or waiting; every byte that
-    /// arrived in order is read or waits to be; nothing is read that was not written.
-    fn check_conservation(&self, index: usize) {
-        let PlacedFlow { host, flow, other } = &self.flows[index];
-        let endpoint = &self.hosts[host.0].endpoint;
-        if let Some(info) = endpoint.info(flow.id()).filter(|_| flow.error().is_none()) {
-            let kept = info.bytes_acked + info.unacked_bytes + info.notsent_bytes;
-            // SYN and FIN have sequence numbers and are no bytes.
-            assert!(
-                kept.abs_diff(flow.sent()) <= 1,
-                "{} bytes were written, of which {} are acknowledged, {} under way, {} not sent",
-                flow.sent(),
-                info.bytes_acked,
-                info.unacked_bytes,
-                info.notsent_bytes,
-            );
-            assert!(
-                flow.received() + info.unread_bytes <= info.bytes_received,
-                "{} bytes are read and {} wait, but {} have arrived",
-                flow.received(),
-                info.unread_bytes,
-                info.bytes_received,
-            );
-            // A segment is no longer than half of the largest window that the peer has offered.
-            assert!(
-                info.snd_cwnd_bytes >= u64::from(info.snd_mss.min(536)),
-                "a congestion window of {} bytes is less than a segment of {}",
-                info.snd_cwnd_bytes,
-                info.snd_mss,
-            );
-        }
-        let Some(other) = other.map(|other| &self.flows[other].flow) else { return };
-        assert!(flow.received() <= other.sent(), "more was read than written");
-        assert!(
-            !flow.end_seen() || flow.received() == other.sent(),
-            "the stream ended after {} of {} bytes",
-            flow.received(),
-            other.sent(),
-        );
     }
 }
 
