@@ -1,3 +1,5 @@
+//! BBR version 1 by numbers for given samples, and in a closed loop over a simulated path.
+
 use super::*;
 use crate::congestion::RateSample;
 use crate::congestion::samples::{sample, start};
