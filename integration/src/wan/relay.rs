@@ -29,7 +29,7 @@ const LONGEST_PACKET: usize = 65_535;
 /// takes 20 microseconds in a virtual machine, of which these are given back.
 const WAKE_UP_NS: u64 = 15_000;
 
-/// What [`Report::series`] counts in.
+/// What a report's series counts in.
 pub const BUCKET_MS: u64 = 10;
 
 /// The most numbers of lost packets that are kept.

@@ -1,5 +1,5 @@
-//! Diagrams of a run as SVG: throughput, window, round trip and queue [over time](over_time), and the
-//! [time-sequence diagram](time_sequence) of its first flow.
+//! Diagrams of a run as SVG: throughput, window, round trip and queue [over time](over_time()), and the
+//! [time-sequence diagram](time_sequence()) of its first flow.
 //!
 //! Written by hand: nothing but whole runs of a few shapes is needed, and the text of an SVG is the
 //! same on every run.

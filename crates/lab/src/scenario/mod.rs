@@ -24,7 +24,7 @@
 //! ```
 //!
 //! What sends is on the left, what receives on the right, each flow with a host of its own on both
-//! sides; between them two routers with one bottleneck each way. [`run`] plays one scenario with one
+//! sides; between them two routers with one bottleneck each way. [`run()`] plays one scenario with one
 //! controller and gives a [`Report`].
 
 mod files;
