@@ -268,7 +268,8 @@ impl Controller for Bbr {
     }
 
     fn window(&self) -> u64 {
-        self.window
+        // What was in flight when a reduction began may be less than a segment.
+        self.window.max(self.mss)
     }
 
     fn slow_start_threshold(&self) -> u64 {

@@ -203,7 +203,8 @@ impl Controller for Bbr3 {
     }
 
     fn window(&self) -> u64 {
-        self.window
+        // What was in flight when a reduction began may be less than a segment.
+        self.window.max(self.mss)
     }
 
     fn pacing_rate(&self) -> Option<u64> {
