@@ -362,7 +362,7 @@ impl<'s> Player<'s> {
 }
 
 /// The default profile, and slow start left as Linux's CUBIC leaves it: that is what scripts for
-/// Linux see. `sysctl towpath.hystart=4` is the stack's own default.
+/// Linux see. `sysctl towpath.hystart=5` is the stack's own default.
 fn profile() -> Config {
     Config::default().hystart(HyStart::Linux { train: true, delay: true })
 }
