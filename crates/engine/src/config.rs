@@ -240,6 +240,9 @@ config! {
     /// How CUBIC leaves slow start without a loss: 5 by HyStart++ and trains of ACKs; 4 by HyStart++
     /// alone; as Linux's HyStart 1 by trains, 2 by delay, 3 by both; 0 not at all.
     hystart: HyStart = HyStart::Guarded, "towpath.hystart", "0 to 5", "RFC 9406; Linux's tcp_cubic.hystart_detect is 3";
+    /// Whether the clock of timestamps ticks once a round trip, and not once a millisecond, where the
+    /// network is seen to reorder: else PAWS drops what a retransmission overtakes.
+    coarse_timestamps: bool = true, "towpath.coarse_timestamps", "0 or 1", "RFC 7323 section 5.4; Linux has none";
     /// Which form of ECN is accepted from peers and asked for: 0 neither; 1 classic, both ways; 2
     /// classic is accepted; 3 accurate, both ways; 4 accurate is accepted and classic asked for; 5
     /// accurate is accepted.
