@@ -52,20 +52,34 @@ fn with(control: CongestionControl) -> Config {
     Config::default().tcp_congestion_control(control).pacing_grain(Duration::ZERO)
 }
 
-#[test]
-fn bbr_fills_the_path_and_bears_losses() {
-    // Of 96.5 that fit.
-    for (loss, least) in [(0.0, 93.0), (0.001, 92.0), (0.01, 90.0), (0.05, 82.0)] {
-        let run = run(&with(CongestionControl::Bbr), loss, 7);
-        assert!(run.megabits >= least, "{loss}: {:.1} Mbit/s", run.megabits);
-    }
+/// The middle of three runs, in Mbit/s.
+fn median(control: CongestionControl, loss: f64) -> f64 {
+    let mut rates: Vec<f64> =
+        (1..=3).map(|seed| run(&with(control.clone()), loss, seed).megabits).collect();
+    rates.sort_by(f64::total_cmp);
+    rates[1]
 }
 
 #[test]
-fn bbr3_fills_the_path_and_yields_where_more_than_two_percent_are_lost() {
-    let rates = [0.0, 0.005, 0.05].map(|loss| run(&with(CongestionControl::Bbr3), loss, 7));
-    assert!(rates[0].megabits >= 91.0 && rates[1].megabits >= 80.0, "{rates:?}");
-    assert!(rates[2].megabits <= 40.0, "{:?}", rates[2]);
+fn bbr_fills_the_path_and_bears_losses() {
+    // What Linux's reaches in its first eight seconds through the same path. Here the start counts too.
+    for (loss, linux) in [(0.0, 93.6), (0.001, 93.4), (0.01, 91.9), (0.02, 89.4), (0.05, 85.3)] {
+        let megabits = median(CongestionControl::Bbr, loss);
+        assert!(megabits >= 0.97 * linux, "{loss}: {megabits:.1} Mbit/s");
+    }
+}
+
+// Shows: BBR3 shortterm
+#[test]
+fn bbr3_is_near_version_1_while_little_is_lost_and_yields_where_more_than_two_percent_are() {
+    for (loss, share) in [(0.0, 0.97), (0.001, 0.95), (0.005, 0.95), (0.01, 0.85)] {
+        let one = median(CongestionControl::Bbr, loss);
+        let three = median(CongestionControl::Bbr3, loss);
+        assert!(three >= share * one, "{loss}: {three:.1} of {one:.1} Mbit/s");
+    }
+    // Each probe ends at the first 2 % that are lost of it, wherever the pipe would have been full.
+    let megabits = median(CongestionControl::Bbr3, 0.05);
+    assert!(megabits <= 40.0, "{megabits:.1} Mbit/s");
 }
 
 #[test]

@@ -265,6 +265,36 @@ fn the_rate_stays_and_probes_come_after_two_to_three_seconds() {
     }
 }
 
+// Shows: BBR3 wait
+#[test]
+fn a_probe_waits_as_many_rounds_as_reno_would_and_at_most_63_or_two_to_three_seconds() {
+    for (segments, rounds) in [(20, 20), (63, 63), (500, 63)] {
+        let mut bbr = cruising();
+        bbr.start_down(at(1000));
+        bbr.window = segments * MSS;
+        bbr.probing.rounds_since_up = rounds - 1;
+        assert!(!bbr.is_time_to_probe(at(1040)), "{segments}");
+        bbr.probing.rounds_since_up = rounds;
+        assert!(bbr.is_time_to_probe(at(1040)), "{segments}");
+    }
+    let (mut least, mut most) = (Duration::MAX, Duration::ZERO);
+    for seed in 0..1000 {
+        let mut bbr = cruising();
+        bbr.dice = Dice::new(seed);
+        bbr.start_down(at(1000));
+        assert!(bbr.probing.rounds_since_up <= 1);
+        least = least.min(bbr.probing.wait);
+        most = most.max(bbr.probing.wait);
+        bbr.probing.rounds_since_up = 0;
+        let due = at(1000) + bbr.probing.wait;
+        assert!(!bbr.is_time_to_probe(due));
+        assert!(bbr.is_time_to_probe(due + Duration::from_nanos(1)));
+    }
+    let ms = Duration::from_millis;
+    assert!((ms(2000)..ms(2010)).contains(&least), "{least:?}");
+    assert!((ms(2990)..ms(3000)).contains(&most), "{most:?}");
+}
+
 // Shows: BBR3 minrtt, BBR3 probertt, BBR3 probertt-int
 #[test]
 fn every_five_seconds_it_halves_what_is_in_flight_to_see_the_delay() {
