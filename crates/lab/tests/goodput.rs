@@ -55,7 +55,7 @@ fn with(control: CongestionControl) -> Config {
 /// The middle of three runs, in Mbit/s.
 fn median(control: CongestionControl, loss: f64) -> f64 {
     let mut rates: Vec<f64> =
-        (1..=3).map(|seed| run(&with(control.clone()), loss, seed).megabits).collect();
+        (1..=3).map(|seed| run(&with(control), loss, seed).megabits).collect();
     rates.sort_by(f64::total_cmp);
     rates[1]
 }
