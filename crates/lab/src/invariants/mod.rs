@@ -314,7 +314,9 @@ impl Life {
         let is_syn = segment.flags.contains(Flags::SYN);
         let scale = if is_syn { WindowScale::default() } else { scale };
         let edge = ack + u64::from(scale.scale_up(segment.window));
-        check(edge >= peer.edge, || {
+        // The window of a SYN is not scaled: more than this it cannot repeat.
+        let sayable = is_syn && segment.window == u16::MAX;
+        check(edge >= peer.edge || sayable, || {
             format!("the window's right edge moves left: {edge} after {}", peer.edge)
         })?;
         // A bare ACK that says nothing new answers a segment; there cannot be more of them.
