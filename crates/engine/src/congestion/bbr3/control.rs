@@ -12,6 +12,9 @@ const PACING_MARGIN_PERCENT: u64 = 1;
 const QUANTUM_TIME: Duration = Duration::from_millis(1);
 const LARGEST_QUANTUM: u64 = 65_536;
 
+/// Where no round trip is known.
+const LONGEST_ROUND_TRIP: Duration = Duration::from_secs(1);
+
 impl Bbr3 {
     /// InitPacingRate.
     pub(super) fn initial_pacing_rate(&self, srtt: Option<Duration>) -> u64 {
@@ -29,9 +32,13 @@ impl Bbr3 {
     }
 
     /// SetPacingRateWithGain: until the pipe is full the rate only rises.
+    // Deviates: the draft has no least rate. Lossy rounds that are too short to measure a bandwidth
+    // take 30 % off each, and nothing would leave any more. A segment a round trip may.
     // Implements: BBR3 pacing
     pub(super) fn set_pacing_rate_with_gain(&mut self, gain: u64) {
         let rate = percent(percent(self.path.bandwidth, gain), UNIT - PACING_MARGIN_PERCENT);
+        let round_trip = self.path.min_rtt.unwrap_or(LONGEST_ROUND_TRIP);
+        let rate = rate.max(per_second(self.mss, round_trip));
         if self.full_pipe.reached || rate > self.pacing_rate {
             self.pacing_rate = rate;
         }

@@ -589,3 +589,11 @@ fn a_mark_is_congestion() {
     assert_eq!(bbr.state, State::ProbeBwDown);
     assert!(bbr.path.inflight_longterm.is_some());
 }
+
+#[test]
+fn a_bandwidth_of_nothing_still_lets_a_segment_out_each_round_trip() {
+    let mut bbr = cruising();
+    bbr.path.bandwidth = 0;
+    bbr.set_pacing_rate_with_gain(UNIT);
+    assert_eq!(bbr.pacing_rate(), Some(MSS * 1000 / 40));
+}
