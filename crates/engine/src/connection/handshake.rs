@@ -190,7 +190,7 @@ impl Connection {
         syn_sent.crossed_after = syn_sent.retransmissions;
         let offset = syn_sent.timestamp_offset;
         self.transition(context, Transition::SynsCrossed);
-        self.recv.on_handshake(segment.seq, agreed.window_scale.is_some());
+        self.recv.on_handshake(segment.seq, agreed.window_scale.is_some(), agreed.options_len());
         // Judged and echoed from here on.
         self.timestamps = agreed.timestamp.map(|value| Timestamps::new(offset, value, now));
         self.owed.syn = true;

@@ -109,6 +109,11 @@ impl Connection {
         self.user.attached
     }
 
+    /// The application takes the connection from its listener.
+    pub(crate) fn on_accept(&mut self) {
+        self.recv.on_accept();
+    }
+
     pub(crate) fn take_news(&mut self) -> Readiness {
         std::mem::take(&mut self.user.news)
     }
