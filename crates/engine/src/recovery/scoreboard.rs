@@ -445,6 +445,20 @@ impl Scoreboard {
         Some((self.seq(start), (end - start) as u32))
     }
 
+    /// How many bytes are missing from the first such on without a gap, as far as `limit` reaches.
+    pub(crate) fn missing_run(&self, limit: u64) -> u64 {
+        let Some(start) = self.missing.first() else { return 0 };
+        let mut end = *start;
+        for at in &self.missing {
+            let Some(slot) = self.by_start.get(at) else { break };
+            if *at != end || end - start >= limit {
+                break;
+            }
+            end = self.slab[*slot].end;
+        }
+        end - start
+    }
+
     pub(crate) fn clear(&mut self) {
         let nxt = self.nxt();
         *self = Scoreboard {
