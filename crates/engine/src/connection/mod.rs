@@ -134,8 +134,8 @@ struct Owed {
 /// A reset that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reset {
-    /// Of our own accord: at SND.NXT, with an ACK.
-    Active,
+    /// Of our own accord: at the number of what carries no text, with an ACK.
+    Active(SeqNumber),
     /// In answer to a segment whose ACK field named this sequence number.
     Answer(SeqNumber),
 }
