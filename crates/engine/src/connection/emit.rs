@@ -231,6 +231,10 @@ impl Connection {
 
     /// The number of what carries no text. As Linux, the unit of windows is ours, not the peer's.
     fn seq_of_bare(&self) -> SeqNumber {
+        if !self.state.is_synchronized() {
+            // The peer's window is not known.
+            return self.send.nxt();
+        }
         let unit = self.recv.is_scaled().then(|| 1 << self.recv.window().scale().shift());
         self.send.acceptable_seq(unit)
     }
@@ -440,7 +444,7 @@ impl Connection {
         payload: Chunks,
     ) -> Transmit {
         let options = &self.user.options;
-        let ttl = options.ttl.unwrap_or(context.config.ip_default_ttl);
+        let ttl = options.hop_limit(context.config);
         let mut transmit = packet(&self.tuple, ttl, segment, payload);
         transmit.ip.dscp = options.dscp();
         transmit.ip.ecn = codepoint;

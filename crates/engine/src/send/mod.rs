@@ -566,7 +566,7 @@ mod tests {
             (0, 5000, 10, [false, true, false, true, false]),
             (0, 5000, 1, [false; 5]),
             (1000, 4000, 10, [false, false, true, false, false]),
-            (0, 1000, 10, [false, false, true, false, false]),
+            (0, 1000, 10, [false, false, false, true, false]),
         ] {
             for (segment, pushed) in pushed.into_iter().take(5 - first / 1000).enumerate() {
                 let at = (first + 1000 * segment) as u64;

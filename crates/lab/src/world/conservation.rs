@@ -29,7 +29,8 @@ impl World {
             // A segment is no longer than half of the largest window that the peer has offered, and
             // options may take 40 bytes of it.
             assert!(
-                info.snd_cwnd_bytes + 40 >= u64::from(info.snd_mss.min(536)),
+                info.snd_cwnd_segments > 0
+                    || info.snd_cwnd_bytes + 40 >= u64::from(info.snd_mss.min(536)),
                 "a congestion window of {} bytes is less than a segment of {}",
                 info.snd_cwnd_bytes,
                 info.snd_mss,
