@@ -1,13 +1,14 @@
 //! `towpath lab`: scenarios of the lab in virtual time, as a table, as JSON and as diagrams.
 
 use std::io::{IsTerminal, Write};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use towpath_lab::plot::{Span, over_time, time_sequence};
-use towpath_lab::scenario::{self, Report, SHIPPED, Scenario};
+use towpath_lab::scenario::{self, CongestionControl, Report, SHIPPED, Scenario};
 
 use crate::exit::Failure;
 
@@ -56,6 +57,11 @@ pub(crate) struct Run {
     /// Decides all that is random
     #[arg(long, value_name = "N", default_value = "1")]
     seed: u64,
+
+    /// How many seeds to play, from --seed on: the table has the medians, the diagrams are of the
+    /// first
+    #[arg(long, value_name = "N", default_value = "1")]
+    seeds: NonZeroU32,
 }
 
 impl Lab {
@@ -95,29 +101,42 @@ impl Run {
             })?;
         }
         let mut reports = Vec::new();
+        let mut medians = Vec::new();
         for control in controls {
-            let bar = progress(&format!("{} {}", scenario.name, control.name()));
-            let play = std::panic::AssertUnwindSafe(|| {
-                scenario::run(&scenario, control, self.seed, |part| {
-                    bar.set_position((part * 1000.0) as u64);
-                })
-            });
-            let played = std::panic::catch_unwind(play);
-            bar.finish_and_clear();
-            // What was broken has been told by the panic.
-            reports.push(played.map_err(|_| {
-                Failure::failed(format!("an invariant is broken, seed {}", self.seed))
-            })?);
+            let first = reports.len();
+            for seed in (self.seed..).take(self.seeds.get() as usize) {
+                reports.push(play(&scenario, control, seed)?);
+            }
+            let runs = &reports[first..];
+            // Of the first seed: what the table does not show.
+            let mut shown = runs[0].clone();
+            shown.summary = scenario::medians(runs).unwrap_or(shown.summary);
+            medians.push(shown);
         }
         if let Some(folder) = &self.plot {
-            reports.iter().try_for_each(|report| plot(folder, report, span))?;
+            let firsts = reports.iter().filter(|report| report.seed == self.seed);
+            firsts.into_iter().try_for_each(|report| plot(folder, report, span))?;
         }
         if let Some(file) = &self.json {
             let text = serde_json::to_string(&reports).map_err(Failure::failed)?;
             write(file, &text)?;
         }
-        print(&scenario::table(&reports.iter().collect::<Vec<_>>()))
+        print(&scenario::table(&medians.iter().collect::<Vec<_>>()))
     }
+}
+
+/// One run, with a progress bar.
+fn play(scenario: &Scenario, control: CongestionControl, seed: u64) -> Result<Report, Failure> {
+    let bar = progress(&format!("{} {} {seed}", scenario.name, control.name()));
+    let play = std::panic::AssertUnwindSafe(|| {
+        scenario::run(scenario, control, seed, |part| {
+            bar.set_position((part * 1000.0) as u64);
+        })
+    });
+    let played = std::panic::catch_unwind(play);
+    bar.finish_and_clear();
+    // What was broken has been told by the panic.
+    played.map_err(|_| Failure::failed(format!("an invariant is broken, seed {seed}")))
 }
 
 /// A shipped scenario by its name, or the one in a file.

@@ -240,9 +240,12 @@ config! {
     tcp_congestion_control: CongestionControl = CongestionControl::Cubic, "tcp_congestion_control", "name", "RFC 9438, Linux";
     /// Whether marks by ECN make the window smaller by less than losses do.
     abe: bool = false, "towpath.abe", "0 or 1", "RFC 8511; Linux has none";
-    /// How CUBIC leaves slow start without a loss: 4 by HyStart++; as Linux's HyStart 1 by trains of
-    /// ACKs, 2 by delay, 3 by both; 0 not at all.
-    hystart: HyStart = HyStart::PlusPlus, "towpath.hystart", "0 to 4", "RFC 9406; Linux's tcp_cubic.hystart_detect is 3";
+    /// How CUBIC leaves slow start without a loss: 5 by HyStart++ and trains of ACKs; 4 by HyStart++
+    /// alone; as Linux's HyStart 1 by trains, 2 by delay, 3 by both; 0 not at all.
+    hystart: HyStart = HyStart::Guarded, "towpath.hystart", "0 to 5", "RFC 9406; Linux's tcp_cubic.hystart_detect is 3";
+    /// Whether the clock of timestamps ticks once a round trip, and not once a millisecond, where the
+    /// network is seen to reorder: else PAWS drops what a retransmission overtakes.
+    coarse_timestamps: bool = true, "towpath.coarse_timestamps", "0 or 1", "RFC 7323 section 5.4; Linux has none";
     /// Which form of ECN is accepted from peers and asked for: 0 neither; 1 classic, both ways; 2
     /// classic is accepted; 3 accurate, both ways; 4 accurate is accepted and classic asked for; 5
     /// accurate is accepted.
@@ -561,7 +564,8 @@ impl Value for HyStart {
             "2" => Ok(HyStart::Linux { train: false, delay: true }),
             "3" => Ok(HyStart::Linux { train: true, delay: true }),
             "4" => Ok(HyStart::PlusPlus),
-            other => Err(invalid(name, other, "0 to 4")),
+            "5" => Ok(HyStart::Guarded),
+            other => Err(invalid(name, other, "0 to 5")),
         }
     }
 
@@ -570,6 +574,7 @@ impl Value for HyStart {
             HyStart::Off => 0,
             HyStart::Linux { train, delay } => u8::from(*train) + 2 * u8::from(*delay),
             HyStart::PlusPlus => 4,
+            HyStart::Guarded => 5,
         };
         number.to_string()
     }

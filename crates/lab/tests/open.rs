@@ -287,6 +287,9 @@ fn a_challenge_of_a_half_open_connection_does_not_move_the_window_s_edge_left() 
         single.take_segments();
         single.inject(syn().seq(5_000).mss(1000).wscale(7));
         single.expect(ack(1, 1));
+        // Nor does the SYN-ACK, when it goes again.
+        single.advance(secs(3));
+        single.expect(syn_ack().some_wscale());
     });
 }
 

@@ -1,5 +1,11 @@
 //! Leaving the first slow start before the queue overflows, by the delay that it makes: HyStart++
-//! (RFC 9406), and HyStart as Linux's CUBIC has it.
+//! (RFC 9406), HyStart as Linux's CUBIC has it, and HyStart++ with the signs of both.
+//!
+//! RFC 9406 alone cannot spare a queue of one bandwidth-delay product: its signal is the least round
+//! trip of a round, which is that of its first segments. It rises once the window has filled the
+//! path, and by then the window of the next round is twice the path and grows for five rounds more.
+//! A train of ACKs that is as long as half of the round trip tells so a round earlier; and a delay
+//! that is far above the least needs no five rounds to be believed.
 //!
 //! Owns the rounds and their round-trip times; the window is the controller's. Rounds are counted in
 //! stream offsets: one ends when what was sent at its start is acknowledged.
@@ -19,6 +25,8 @@ const CSS_ROUNDS: u32 = 5;
 
 /// Linux's HyStart does not look at smaller windows, in segments.
 const LOW_WINDOW: u64 = 16;
+/// A delay that has grown by so many thresholds is no jitter.
+const CERTAIN: u32 = 2;
 /// Acknowledgments that follow each other so closely belong to one train.
 const TRAIN_SPACING: Duration = Duration::from_millis(2);
 /// What one packet of segmentation offload can hold, in bytes.
@@ -31,8 +39,11 @@ pub enum HyStart {
     /// Only by a loss.
     Off,
     /// HyStart++ of RFC 9406: slower growth while the delay has grown, and back if it falls.
-    #[default]
     PlusPlus,
+    /// HyStart++ that grows slower also when a train of ACKs is long, and that leaves slow start at
+    /// once when a train is as long as the round trip or a whole round was late by twice the threshold.
+    #[default]
+    Guarded,
     /// Linux's HyStart: congestion avoidance at once, when trains of ACKs are as long as half of the
     /// least round trip (`train`), or when the delay has grown (`delay`).
     Linux {
@@ -56,7 +67,8 @@ pub(crate) enum Advice {
 #[derive(Clone, Debug)]
 pub(crate) struct Detector {
     choice: HyStart,
-    round_start: Instant,
+    /// Of the ACKs that follow each other closely (in Linux's form of a round's), the first.
+    train_start: Instant,
     /// The round ends when this is acknowledged.
     round_end: u64,
     round_min: Option<Duration>,
@@ -74,7 +86,7 @@ impl Detector {
     pub(crate) fn new(choice: HyStart) -> Detector {
         Detector {
             choice,
-            round_start: Instant::ZERO,
+            train_start: Instant::ZERO,
             round_end: 0,
             round_min: None,
             last_round_min: None,
@@ -114,7 +126,11 @@ impl Detector {
             HyStart::Off => Advice::Grow(sample.delivered_bytes),
             // Implements: RFC9406 s4.2h
             HyStart::PlusPlus if initial => self.plus_plus(sample),
-            HyStart::PlusPlus => Advice::Grow(sample.delivered_bytes),
+            HyStart::Guarded if initial => match self.plus_plus(sample) {
+                Advice::Grow(_) => self.guard(sample, segments),
+                Advice::Leave => Advice::Leave,
+            },
+            HyStart::PlusPlus | HyStart::Guarded => Advice::Grow(sample.delivered_bytes),
             HyStart::Linux { train, delay } => {
                 self.linux(sample, segments, train, delay);
                 if std::mem::take(&mut self.found) {
@@ -159,14 +175,49 @@ impl Detector {
                 Some(_) => {}
             }
         }
+        self.growth(sample)
+    }
+
+    fn growth(&self, sample: &AckSample) -> Advice {
         let divisor = if self.conservative.is_some() { CSS_GROWTH_DIVISOR } else { 1 };
         Advice::Grow(sample.delivered_bytes / divisor)
+    }
+
+    /// What HyStart++ has not seen.
+    fn guard(&mut self, sample: &AckSample, segments: u64) -> Advice {
+        let Some(delay_min) = self.delay_min else { return self.growth(sample) };
+        // On a slow path delayed ACKs are farther apart.
+        let spacing = TRAIN_SPACING.max(delay_min / 12);
+        if sample.now.saturating_since(self.last_ack) > spacing {
+            self.train_start = sample.now;
+        }
+        self.last_ack = sample.now;
+        let train = sample.now.saturating_since(self.train_start);
+        let round_trip = delay_min + offload_delay(sample, segments);
+        let long = segments >= LOW_WINDOW && train > long_train(sample, round_trip);
+        match self.conservative {
+            None if long => self.conservative = Some((delay_min, 0)),
+            // What is paced comes back evenly, however little it is.
+            Some(_) if (!sample.paced && train > round_trip) || self.is_certain(delay_min) => {
+                self.conservative = None;
+                return Advice::Leave;
+            }
+            _ => {}
+        }
+        self.growth(sample)
+    }
+
+    /// A whole round has been so late that there is no doubt. The first samples of a round do not
+    /// tell: they can be those of the end of a burst.
+    fn is_certain(&self, delay_min: Duration) -> bool {
+        let limit = delay_min + CERTAIN * threshold(delay_min);
+        self.last_round_min.is_some_and(|least| least >= limit)
     }
 
     fn linux(&mut self, sample: &AckSample, segments: u64, train: bool, delay: bool) {
         let (Some(rtt), Some(delay_min)) = (sample.rtt, self.delay_min) else { return };
         if sample.acked_to > self.round_end {
-            self.round_start = sample.now;
+            self.train_start = sample.now;
             self.last_ack = sample.now;
             self.round_end = sample.sent_to;
             self.round_min = None;
@@ -177,10 +228,9 @@ impl Detector {
         }
         if train && sample.now.saturating_since(self.last_ack) <= TRAIN_SPACING {
             self.last_ack = sample.now;
-            let allowance = delay_min + offload_delay(sample, segments);
-            // Paced segments are spread over up to half of the round trip.
-            let limit = if sample.paced { allowance } else { allowance / 2 };
-            self.found |= sample.now.saturating_since(self.round_start) > limit;
+            let round_trip = delay_min + offload_delay(sample, segments);
+            let train = sample.now.saturating_since(self.train_start);
+            self.found |= train > long_train(sample, round_trip);
         }
         if delay {
             let least = self.round_min.map_or(rtt, |min| min.min(rtt));
@@ -192,6 +242,12 @@ impl Detector {
             }
         }
     }
+}
+
+/// How long a train of ACKs is when the path is about to be full: half of the least round trip, and
+/// the whole of it where pacing spreads the segments over up to half of it.
+fn long_train(sample: &AckSample, round_trip: Duration) -> Duration {
+    if sample.paced { round_trip } else { round_trip / 2 }
 }
 
 /// How much longer round trips take when a queue has begun to build.
@@ -213,10 +269,12 @@ mod tests {
     use super::*;
     use crate::congestion::samples::sample;
 
-    /// Rounds of ten ACKs of one segment each; all of round `n` sees `rtts[n]`.
+    /// Rounds of ten ACKs of one segment each; all of round `n` sees `rtts[n]`. What the last of a
+    /// round was told, or that one was told to leave.
     fn rounds(detector: &mut Detector, rtts: &[u64]) -> Vec<Advice> {
         let mut last = Vec::new();
         for (round, ms) in rtts.iter().enumerate() {
+            let mut left = false;
             for index in 1..=10 {
                 let acked_to = (10 * round as u64 + index) * 1000;
                 let rtt = Duration::from_millis(*ms);
@@ -233,8 +291,9 @@ mod tests {
                     20,
                     true,
                 );
+                left |= advice == Advice::Leave;
                 if index == 10 {
-                    last.push(advice);
+                    last.push(if left { Advice::Leave } else { advice });
                 }
             }
         }
@@ -318,5 +377,21 @@ mod tests {
         // Ten ACKs a millisecond apart are longer than half of a round trip of 10 ms.
         let advice = rounds(&mut detector, &[10, 10]);
         assert_eq!(advice[1], Advice::Leave);
+    }
+
+    #[test]
+    fn a_long_train_slows_growth_and_a_delay_beyond_doubt_ends_slow_start() {
+        let mut detector = Detector::new(HyStart::Guarded);
+        // Ten ACKs a millisecond apart: half of 16 ms have passed at the tenth.
+        let advice = rounds(&mut detector, &[16, 16, 16]);
+        assert_eq!(advice[0], Advice::Grow(250));
+        assert_eq!(advice[2], Advice::Grow(250));
+
+        let mut detector = Detector::new(HyStart::Guarded);
+        let advice = rounds(&mut detector, &[40, 49]);
+        assert_eq!(advice, [Advice::Grow(1000), Advice::Grow(250)]);
+        let mut detector = Detector::new(HyStart::Guarded);
+        let advice = rounds(&mut detector, &[40, 50, 50]);
+        assert_eq!(advice, [Advice::Grow(1000), Advice::Grow(250), Advice::Leave]);
     }
 }

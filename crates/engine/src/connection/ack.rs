@@ -118,6 +118,7 @@ impl Connection {
         if outcome.spurious_timeout {
             self.rtt.end_backoff();
         }
+        self.follow_reordering(now, context.config);
         // Congestion.
         let delivered = self.recovery.delivered().saturating_sub(delivered_before);
         let delivered_segments = u32::try_from(delivered).unwrap_or(u32::MAX);
@@ -183,6 +184,16 @@ impl Connection {
             mss: self.send.segment_size(),
             max_window: self.send.max_wnd(),
             may_send_new: self.send.may_send_beyond(),
+        }
+    }
+
+    /// A network that reorders gets timestamps that PAWS does not punish it by.
+    fn follow_reordering(&mut self, now: Instant, config: &Config) {
+        if config.coarse_timestamps
+            && self.recovery.reorderings_seen() > 0
+            && let (Some(timestamps), Some(min_rtt)) = (&mut self.timestamps, self.rtt.min())
+        {
+            timestamps.on_reordering(now, min_rtt);
         }
     }
 

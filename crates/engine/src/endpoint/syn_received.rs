@@ -377,14 +377,20 @@ impl SynReceived {
     }
 
     /// An ACK that says where we stand.
-    pub(crate) fn challenge(&self, now: Instant) -> Transmit {
+    pub(crate) fn challenge(&mut self, now: Instant) -> Transmit {
         let timestamps = self.agreed.timestamp.map(|echo| towpath_wire::tcp::Timestamps {
             value: timestamps::clock(now, self.timestamp_offset),
             echo,
         });
         let window = match self.agreed.window_scale {
-            // Rounded up: the edge that the SYN-ACK offered does not move left.
-            Some(_) => self.offer.window.div_ceil(1 << self.offer.shift.min(15)),
+            // Rounded up, so that the edge that the SYN-ACK offered does not move left; nor does it
+            // when the SYN-ACK goes again.
+            Some(_) => {
+                let unit = 1 << self.offer.shift.min(15);
+                let window = self.offer.window.div_ceil(unit);
+                self.offer.window = window.saturating_mul(unit);
+                window
+            }
             None => self.offer.window,
         };
         let segment = Segment {

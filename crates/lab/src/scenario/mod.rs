@@ -37,12 +37,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use toml::Spanned;
-use towpath_engine::{Config, CongestionControl};
+use towpath_engine::Config;
 use towpath_netem::DuplexConfig;
 
 pub use files::{SHIPPED, shipped};
-pub use report::{FlowReport, Report, Summary, jain, table};
+pub use report::{FlowReport, Report, Summary, jain, medians, table};
 pub use run::run;
+pub use towpath_engine::CongestionControl;
 pub use units::control;
 
 use self::units::{Control, Rate, Size, Time};

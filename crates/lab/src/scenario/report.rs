@@ -205,6 +205,31 @@ fn mean(values: &[u64]) -> Option<u64> {
     Some((sum / (!values.is_empty()).then_some(values.len() as u128)?) as u64)
 }
 
+/// What is in the middle of several runs, number by number. Nothing of none.
+pub fn medians(runs: &[Report]) -> Option<Summary> {
+    let middle = |number: fn(&Summary) -> Option<f64>| {
+        median(runs.iter().filter_map(|report| number(&report.summary)).collect())
+    };
+    Some(Summary {
+        goodput: middle(|summary| Some(summary.goodput as f64))? as u64,
+        share_of_ceiling: middle(|summary| summary.share_of_ceiling),
+        retransmitted: middle(|summary| Some(summary.retransmitted))?,
+        mean_queue_bytes: middle(|summary| Some(summary.mean_queue_bytes as f64))? as u64,
+        p95_queue_bytes: middle(|summary| Some(summary.p95_queue_bytes as f64))? as u64,
+        mean_srtt_us: middle(|summary| Some(summary.mean_srtt_us? as f64)).map(|us| us as u64),
+        fairness: middle(|summary| summary.fairness),
+        dropped_packets: middle(|summary| Some(summary.dropped_packets as f64))? as u64,
+        marked_packets: middle(|summary| Some(summary.marked_packets as f64))? as u64,
+    })
+}
+
+fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let upper = numbers.get(numbers.len() / 2)?;
+    let lower = numbers.get((numbers.len() - 1) / 2)?;
+    Some((lower + upper) / 2.0)
+}
+
 /// The reports as a table of text, one line each.
 pub fn table(reports: &[&Report]) -> String {
     let columns =
@@ -250,6 +275,13 @@ pub fn table(reports: &[&Report]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+        assert_eq!(median(vec![5.0, 1.0, 9.0]), Some(5.0));
+        assert_eq!(median(vec![5.0, 1.0, 9.0, 6.0]), Some(5.5));
+        assert_eq!(median(vec![]), None);
+    }
 
     #[test]
     fn fairness_is_one_for_equal_shares_and_one_in_n_for_a_monopoly() {

@@ -361,8 +361,10 @@ impl<'s> Player<'s> {
     }
 }
 
-/// The default profile, and slow start left as Linux's CUBIC leaves it: that is what scripts for
-/// Linux see. `sysctl towpath.hystart=4` is the stack's own default.
+/// The default profile with Linux's way out of slow start and Linux's clock of timestamps: that is
+/// what scripts for Linux see. The stack's own defaults are `sysctl towpath.hystart=5` and
+/// `sysctl towpath.coarse_timestamps=1`.
 fn profile() -> Config {
-    Config::default().hystart(HyStart::Linux { train: true, delay: true })
+    let hystart = HyStart::Linux { train: true, delay: true };
+    Config::default().hystart(hystart).coarse_timestamps(false)
 }
