@@ -83,7 +83,7 @@ fn live(config: &Config, options: SocketOptions) {
 
 /// Runs `play` on a thread of its own and gives it a minute of real time.
 fn in_time(what: &str, play: impl FnOnce() + Send + 'static) {
-    let (done, end) = mpsc::channel();
+    let (done, end) = mpsc::sync_channel(1);
     let thread = std::thread::spawn(move || {
         play();
         let _ = done.send(());
