@@ -376,8 +376,8 @@ fn an_orphan_that_a_closed_window_holds_is_given_up() {
                 single.inject(ack(1, 1).win(0));
             }
         }
-        // 0.3 s, doubled for each, is more than two minutes after the ninth.
-        assert_eq!((probes, single.census().connections), (9, 0));
+        // 0.2 s, doubled for each, is more than two minutes after the tenth.
+        assert_eq!((probes, single.census().connections), (10, 0));
     });
 }
 
