@@ -184,3 +184,38 @@ fn the_segments_of_the_first_flow_are_those_that_were_sent() {
     let plot = time_sequence(&report, None).expect("a diagram");
     assert!(plot.contains(">R</text>"), "a retransmission is marked");
 }
+
+#[test]
+fn after_an_outage_of_three_seconds_the_rate_is_back_within_fifteen_round_trips() {
+    const ROUND_TRIP_US: u64 = 40_000;
+    let mut outage = shipped("outage-3s").expect("it ships");
+    outage.duration = Duration::from_secs(17);
+    let controls = CongestionControl::ALL.iter();
+    let plays: Vec<_> = controls.map(|control| (outage.clone(), *control)).collect();
+    let reports = play(&plays);
+    for report in reports {
+        let Report { record, congestion, .. } = &report;
+        let received = &record.flows[0].received_bytes;
+        let at = |us| record.at_us.iter().position(|at| *at >= us).expect("it ran so long");
+        let silent = received[at(12_900_000)];
+        let through = received.iter().position(|bytes| *bytes > silent).expect("it goes on");
+        // The rate of each round trip from there on.
+        let back = (0..15).position(|round| {
+            let from = record.at_us[through] + round * ROUND_TRIP_US;
+            let bytes = received[at(from + ROUND_TRIP_US)] - received[at(from)];
+            bytes * 8 * 1_000_000 / ROUND_TRIP_US >= 86_000_000
+        });
+        println!("{congestion}: at 90 % after {back:?} round trips");
+        assert!(back.is_some(), "{congestion}: fifteen round trips below 90 %");
+    }
+}
+
+#[test]
+fn on_a_deep_buffer_bbr_keeps_less_than_half_of_the_queue_of_cubic() {
+    let deep = short("deep", 12_000);
+    let controls = [CongestionControl::Cubic, CongestionControl::Bbr, CongestionControl::Bbr3];
+    let reports = play(&controls.map(|control| (deep.clone(), control)));
+    let queue = |index: usize| reports[index].summary.mean_queue_bytes;
+    let queues = [queue(0), queue(1), queue(2)];
+    assert!(queues[1] * 2 <= queues[0] && queues[2] * 2 <= queues[0], "{queues:?}");
+}
