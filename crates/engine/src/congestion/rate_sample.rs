@@ -75,6 +75,7 @@ pub struct RateSample {
     pub(crate) resent: bool,
     pub(crate) any: bool,
     pub(crate) rtt: Option<Duration>,
+    pub(crate) sender_limited: bool,
 }
 
 /// A range that was taken for lost.
@@ -142,6 +143,11 @@ impl RateSample {
     /// Whether the application, not the path, set the rate.
     pub fn is_app_limited(&self) -> bool {
         self.app_limited
+    }
+    /// Whether the flight was acknowledged at least as fast as it had been sent, so that the sample
+    /// is the sender's rate, and the path may well deliver more.
+    pub fn is_sender_limited(&self) -> bool {
+        self.sender_limited
     }
     /// Whether the range had been sent more than once.
     pub fn is_resent(&self) -> bool {
@@ -280,6 +286,7 @@ impl DeliveryRate {
             resent,
             any: true,
             rtt: (!resent).then(|| now.saturating_since(sent_at)),
+            sender_limited: is_valid && sending >= acknowledging,
         };
         if let Some(bytes_per_second) = sample.bytes_per_second()
             && (!sample.app_limited
@@ -334,6 +341,24 @@ mod tests {
         }
         let sample = rate.finish(at(80), Some(RTT));
         assert_eq!((sample.delivered, sample.interval), (10_000, Some(Duration::from_millis(80))));
+    }
+
+    #[test]
+    fn a_sample_is_of_the_sender_where_it_was_acknowledged_as_fast_as_it_was_sent() {
+        // Two ranges 10 ms apart, and their ACKs as far, farther, and nearer.
+        for (apart, sender_limited, bytes_per_second) in
+            [(10, true, 100_000), (12, false, 83_333), (5, true, 100_000)]
+        {
+            let mut rate = DeliveryRate::default();
+            let first = rate.on_sent(at(0), true, 1000);
+            rate.on_delivered(1000, &first, at(0), false);
+            rate.finish(at(40), None);
+            let third = rate.on_sent(at(10), false, 1000);
+            rate.on_delivered(1000, &third, at(10), false);
+            let sample = rate.finish(at(40 + apart), None);
+            assert_eq!(sample.is_sender_limited(), sender_limited, "{apart}");
+            assert_eq!(sample.bytes_per_second(), Some(bytes_per_second), "{apart}");
+        }
     }
 
     // Shows: BBR3 rs3

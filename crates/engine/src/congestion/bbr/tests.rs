@@ -139,6 +139,19 @@ fn the_first_phase_is_random_and_never_the_draining_one() {
 }
 
 #[test]
+fn the_bandwidth_is_the_greatest_of_ten_rounds() {
+    let mut bbr = begin();
+    round(&mut bbr, at(0), 12_500_000);
+    for index in 1..=10 {
+        round(&mut bbr, at(40 * index), 5_000_000 + index);
+        assert_eq!(bbr.bandwidth(), 12_500_000, "{index} rounds later");
+    }
+    round(&mut bbr, at(440), 4_000_000);
+    // The rate of a whole number of bytes in 40 ms.
+    assert_eq!(bbr.bandwidth(), 5_000_000);
+}
+
+#[test]
 fn startup_finds_the_bandwidth_and_drains_what_it_has_queued() {
     let mut path = path();
     let (mut full_at, mut drained_at) = (None, None);

@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::{BETA_PERCENT, Bbr3, MIN_PIPE_SEGMENTS, State, percent};
 use crate::congestion::filter::WindowedMax;
 use crate::congestion::model::product;
-use crate::congestion::{AckSample, Start};
+use crate::congestion::{AckSample, RateSample, Start};
 use crate::instant::Instant;
 
 /// Section 2.12, ExtraAckedFilterLen, in rounds.
@@ -73,7 +73,7 @@ impl Path {
     pub(super) fn on_delivery(&mut self, sample: &AckSample) -> bool {
         let rate = sample.rate.bytes_per_second().unwrap_or(0);
         self.delivered_total = sample.delivered_total;
-        self.bandwidth_latest = self.bandwidth_latest.max(rate);
+        self.bandwidth_latest = self.bandwidth_latest.max(self.shown_by(&sample.rate));
         self.inflight_latest = self.inflight_latest.max(sample.rate.delivered);
         self.loss_round_start = sample.rate.prior_delivered >= self.loss_round_ends_at;
         if self.loss_round_start {
@@ -135,11 +135,28 @@ impl Path {
     /// AdvanceLatestDeliverySignals and BoundBWForModel.
     pub(super) fn advance(&mut self, sample: &AckSample) {
         if self.loss_round_start {
-            self.bandwidth_latest = sample.rate.bytes_per_second().unwrap_or(0);
+            self.bandwidth_latest = self.shown_by(&sample.rate);
             self.inflight_latest = sample.rate.delivered;
         }
         let max = self.max_bandwidth.get();
         self.bandwidth = self.bandwidth_shortterm.map_or(max, |bound| bound.min(max));
+    }
+
+    /// The bandwidth that a sample shows.
+    // Deviates: the draft's code takes every sample at its word. One that the sender limited measures
+    // the margin of the pace, the gain of Drain or ProbeBW_DOWN and the window of ProbeRTT: a single
+    // loss in the round after any of these would cut the bandwidth by as much until the next probe.
+    // Of such a sample counts what of its flight was lost, so that, as section 5.3.3.8.3 says of
+    // the response, a round with X % of loss takes X % off the rate.
+    // Implements: BBR3 shortterm
+    fn shown_by(&self, rate: &RateSample) -> u64 {
+        let Some(measured) = rate.bytes_per_second() else { return 0 };
+        if !rate.sender_limited {
+            return measured;
+        }
+        let sent = u128::from(rate.delivered) + u128::from(rate.lost);
+        let share = u128::from(self.bandwidth) * u128::from(rate.delivered) / sent.max(1);
+        measured.max(u64::try_from(share).unwrap_or(u64::MAX))
     }
 
     /// ResetCongestionSignals.

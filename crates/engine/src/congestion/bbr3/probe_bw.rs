@@ -36,7 +36,7 @@ pub(super) struct Probing {
     /// What is acknowledged was sent by a probe, and has not yet lost too much.
     pub(super) is_probe_sample: bool,
     cycle_start: Instant,
-    wait: Duration,
+    pub(super) wait: Duration,
     pub(super) rounds_since_up: u64,
     up_rounds: u32,
     pub(super) up_acked: u64,
@@ -132,7 +132,7 @@ impl Bbr3 {
 
     /// IsTimeToProbeBW, with IsRenoCoexistenceProbeTime.
     // Implements: BBR3 wait
-    fn is_time_to_probe(&self, now: Instant) -> bool {
+    pub(super) fn is_time_to_probe(&self, now: Instant) -> bool {
         let rounds = (self.target_inflight() / self.mss).min(MOST_ROUNDS);
         has_elapsed(now, self.probing.cycle_start, self.probing.wait)
             || self.probing.rounds_since_up >= rounds

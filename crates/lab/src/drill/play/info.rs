@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 
+use towpath_engine::congestion::PathModel;
 use towpath_engine::{EcnForm, Instant, StateName, TcpInfo};
 
 /// Linux's "infinite" slow-start threshold, in segments.
@@ -77,11 +78,35 @@ const FIELDS: &[Field] = &[
     ("tcpi_segs_in", |info, _| number(info.segs_in)),
     ("tcpi_segs_out", |info, _| number(info.segs_out)),
     ("tcpi_notsent_bytes", |info, _| number(info.notsent_bytes)),
+    ("tcpi_pacing_rate", |info, _| info.pacing_rate.map_or(UNLIMITED, number)),
+    ("tcpi_max_pacing_rate", |info, _| info.max_pacing_rate.map_or(UNLIMITED, number)),
+    ("tcpi_delivery_rate", |info, _| number(info.delivery_rate.unwrap_or(0))),
+    ("tcpi_delivery_rate_app_limited", |info, _| i64::from(info.delivery_rate_app_limited)),
+];
+
+/// A rate without a limit.
+const UNLIMITED: i64 = i64::MAX;
+
+/// A field of what BBR believes of the path (TCP_CC_INFO).
+type ModelField = (&'static str, fn(&PathModel) -> i64);
+
+/// What can be asked beside where the congestion control has a model: under BBR.
+const MODEL: &[ModelField] = &[
+    ("bbr_bw", |model| number(model.bandwidth)),
+    ("bbr_bw_lo", |model| number(model.bandwidth & 0xffff_ffff)),
+    ("bbr_bw_hi", |model| number(model.bandwidth >> 32)),
+    ("bbr_min_rtt", |model| micros(model.min_rtt)),
+    ("bbr_pacing_gain", |model| number(model.pacing_gain)),
+    ("bbr_cwnd_gain", |model| number(model.window_gain)),
 ];
 
 /// The names of all fields with their values.
 pub(super) fn all(info: &TcpInfo, now: Instant) -> impl Iterator<Item = (&'static str, i64)> {
-    FIELDS.iter().map(move |(name, get)| (*name, get(info, now)))
+    let model = info
+        .model
+        .into_iter()
+        .flat_map(|model| MODEL.iter().map(move |(name, get)| (*name, get(&model))));
+    FIELDS.iter().map(move |(name, get)| (*name, get(info, now))).chain(model)
 }
 
 /// TCP_LISTEN
