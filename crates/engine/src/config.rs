@@ -163,6 +163,9 @@ config! {
     tcp_notsent_lowat: u32 = u32::MAX, "tcp_notsent_lowat", "bytes", "Linux";
     /// Whether window scaling is offered and accepted.
     tcp_window_scaling: bool = true, "tcp_window_scaling", "0 or 1", "RFC 7323";
+    /// Whether the window that we offer may move its right edge left where memory runs out, on
+    /// connections that scale their windows.
+    tcp_shrink_window: bool = false, "tcp_shrink_window", "0 or 1", "Linux; RFC 7323 section 2.4";
     /// Whether selective acknowledgment is offered and accepted.
     tcp_sack: bool = true, "tcp_sack", "0 or 1", "RFC 2018";
     /// Whether duplicates are reported by D-SACK.
@@ -414,6 +417,11 @@ impl Config {
     /// more than 100 seconds.
     pub(crate) fn orphan_retries(&self) -> u32 {
         if self.tcp_orphan_retries == 0 { 8 } else { self.tcp_orphan_retries }
+    }
+
+    /// `tcp_shrink_window`.
+    pub fn get_shrink_window(&self) -> bool {
+        self.tcp_shrink_window
     }
 
     /// How many packets may wait for the device.

@@ -144,6 +144,8 @@ counters! {
     ofo_pruned, "TcpExtOfoPruned";
     /// Segments dropped for lack of memory.
     rcv_pruned, "TcpExtRcvPruned";
+    /// Segments in order dropped for lack of memory.
+    rcv_q_drop, "TcpExtTCPRcvQDrop";
     /// Segments queued out of order.
     ofo_queued, "TcpExtTCPOFOQueue";
     /// Out-of-order segments dropped because a limit is reached.

@@ -65,6 +65,9 @@ pub struct TcpInfo {
     pub rcv_ssthresh: u32,
     /// What the application takes in a round trip, in bytes.
     pub rcv_space: u64,
+    /// The memory of the receive buffer, in bytes, of which a share is window (SO_MEMINFO's
+    /// `SK_MEMINFO_RCVBUF`).
+    pub rcv_buf: usize,
     /// Sequence numbers sent and not acknowledged.
     pub unacked_bytes: u64,
     /// Of those, reported by SACK.

@@ -186,6 +186,11 @@ impl Host {
         let bytes = encode(transmit);
         if let Ok(packet) = Packet::parse(&bytes) {
             trace.packet(now, &self.name, Passing::Out, &packet);
+            if self.endpoint.config().get_shrink_window()
+                || self.endpoint.counters().prune_called > 0
+            {
+                self.invariants.let_edges_move();
+            }
             if let Err(broken) = self.invariants.on_sent(&packet) {
                 panic!("{} at {now:?}: {broken}", self.name);
             }

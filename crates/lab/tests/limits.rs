@@ -110,8 +110,8 @@ fn a_writer_without_bytes_of_its_own_is_told_when_others_give_memory_back() {
 // Shows: H-39
 #[test]
 fn a_writer_who_may_have_memory_is_told_of_it_behind_any_number_of_others_who_may_not() {
-    const HOGS: usize = 20;
-    let limits = MemoryLimits { relief: 90_000, pressure: 100_000, limit: 600_000 };
+    const HOGS: usize = 24;
+    let limits = MemoryLimits { relief: 90_000, pressure: 100_000, limit: 610_000 };
     for_each_server(&small().memory(limits), |single| {
         let listener = single.listen();
         let open = |single: &mut Single| another(single, listener, syn().mss(1000));

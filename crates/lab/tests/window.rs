@@ -368,14 +368,37 @@ fn an_orphan_that_a_closed_window_holds_is_given_up() {
         single.inject(ack(1, 1).win(0));
         single.write(id, 1000);
         single.close(id);
+        let mut probes = 0;
         while single.elapsed() < secs(3 * 3_600) && single.census().connections > 0 {
-            single.advance(secs(1));
+            single.advance(ms(50));
             if !single.take_segments().is_empty() {
+                probes += 1;
                 single.inject(ack(1, 1).win(0));
             }
         }
-        assert_eq!(single.census().connections, 0, "it is still there after three hours");
+        // 0.2 s, doubled for each, is more than two minutes after the tenth.
+        assert_eq!((probes, single.census().connections), (10, 0));
     });
+}
+
+// Shows: H-39, H-40
+#[test]
+fn an_orphan_before_a_closed_window_is_given_up_sooner_where_nobody_answers() {
+    for (retries, sent) in [(0, 8), (3, 3)] {
+        let config = Config::default().tcp_orphan_retries(retries);
+        for_each_server(&config, |single| {
+            let id = accepted(single);
+            single.inject(ack(1, 1).win(0));
+            single.write(id, 1000);
+            single.close(id);
+            let mut probes = 0;
+            while single.elapsed() < secs(600) && single.census().connections > 0 {
+                single.advance(ms(50));
+                probes += single.take_segments().len();
+            }
+            assert_eq!((probes, single.census().connections), (sent, 0));
+        });
+    }
 }
 
 // Shows: RFC9293 s3.10.7.4n, H-33

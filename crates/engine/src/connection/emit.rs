@@ -79,12 +79,12 @@ impl Connection {
             Reset::Answer(seq) => {
                 Segment { options: Options::default(), ..self.segment(now, seq, Flags::RST, None) }
             }
-            Reset::Active => {
+            Reset::Active(seq) => {
                 let fields = self.recv.acknowledge(0);
                 // With the latest timestamp, so that the peer's PAWS does not mind (RFC 7323
                 // section 3.2 SHOULD).
-                let mut segment =
-                    self.segment(now, self.send.nxt(), Flags::RST | Flags::ACK, Some(fields));
+                let flags = Flags::RST | Flags::ACK;
+                let mut segment = self.segment(now, seq, flags, Some(fields));
                 let codepoint = self.stamp(&mut segment, Leaving::Bare);
                 return Some(self.packet(context, segment, codepoint, Chunks::new()));
             }
@@ -135,7 +135,7 @@ impl Connection {
 
     fn emit_again(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
         let (seq, len) = self.recovery.next_missing()?;
-        let plan = self.send.plan_again(seq, len)?;
+        let mut plan = self.send.plan_again(seq, len)?;
         if !self.recovery.may_resend(self.window(), plan.len) {
             self.note_window_usage(true);
             return None;
@@ -143,6 +143,8 @@ impl Connection {
         if !self.is_paced_in(now, context.config) {
             return None;
         }
+        let room = self.recovery.resend_room(self.window());
+        self.send.join_burst(&mut plan, room, |most| self.recovery.missing_run(most));
         self.emit_text(now, context, plan, Sending::Again)
     }
 
@@ -212,14 +214,29 @@ impl Connection {
 
     fn emit_ack(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Transmit> {
         if let Some((fields, flags)) = self.owed.before_mark.take().map(|owed| *owed) {
-            let segment = self.segment(now, self.send.nxt(), Flags::ACK | flags, Some(fields));
+            let segment = self.segment(now, self.seq_of_bare(), Flags::ACK | flags, Some(fields));
             return Some(self.packet(context, segment, Codepoint::Ect0, Chunks::new()));
         }
         if !self.recv.policy().is_due() || !self.may_acknowledge() {
             return None;
         }
-        let seq = self.send.nxt();
+        let seq = self.seq_of_bare();
         Some(self.bare(now, context, seq, self.max_blocks()))
+    }
+
+    /// A reset of our own accord, as things stand: what has been sent is still known.
+    pub(super) fn active_reset(&self) -> Reset {
+        Reset::Active(self.seq_of_bare())
+    }
+
+    /// The number of what carries no text. As Linux, the unit of windows is ours, not the peer's.
+    fn seq_of_bare(&self) -> SeqNumber {
+        if !self.state.is_synchronized() {
+            // The peer's window is not known.
+            return self.send.nxt();
+        }
+        let unit = self.recv.is_scaled().then(|| 1 << self.recv.window().scale().shift());
+        self.send.acceptable_seq(unit)
     }
 
     // Implements: 9293 SHLD-12
@@ -427,7 +444,7 @@ impl Connection {
         payload: Chunks,
     ) -> Transmit {
         let options = &self.user.options;
-        let ttl = options.ttl.unwrap_or(context.config.ip_default_ttl);
+        let ttl = options.hop_limit(context.config);
         let mut transmit = packet(&self.tuple, ttl, segment, payload);
         transmit.ip.dscp = options.dscp();
         transmit.ip.ecn = codepoint;

@@ -1,7 +1,8 @@
 //! A connection's timers fire.
 
 use super::state::StateName;
-use super::{Connection, Context, Reset, give_up_after};
+use super::{Connection, Context, give_up_after};
+use crate::config::Config;
 use crate::congestion::CongestionKind;
 use crate::error::{CloseReason, SocketError};
 use crate::instant::Instant;
@@ -66,7 +67,10 @@ impl Connection {
         if let Some(left) = self.patience(now, first) {
             return left.is_zero();
         }
-        if self.send.wnd() == 0 && now - self.last_received < self.rtt.rto_max() * 2 {
+        if self.send.wnd() == 0
+            && self.is_attached()
+            && now - self.last_received < self.rtt.rto_max() * 2
+        {
             // The peer answers, and only its window keeps what it has not taken back.
             return false;
         }
@@ -89,21 +93,26 @@ impl Connection {
         let since = *self.probing_since.get_or_insert(now);
         let impatient = self.patience(now, since).is_some_and(|left| left.is_zero());
         let config = context.config;
-        // While somebody holds the connection only silence ends it; an orphan is not kept by a
-        // peer that answers and takes nothing.
-        let (probes, limit) = if self.is_attached() {
-            (self.send.unanswered_probes(), config.tcp_retries2)
-        } else {
-            (self.send.probes(), config.orphan_retries())
-        };
-        if impatient || probes >= limit {
+        let unanswered = self.send.unanswered_probes();
+        let limit = if self.is_attached() { config.tcp_retries2 } else { config.orphan_retries() };
+        if impatient || unanswered >= limit || self.has_waited_enough(config) {
             context.counters.abort_on_timeout += 1;
-            let retransmissions = probes;
+            let retransmissions = self.send.probes();
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
             self.fail(context, CloseReason::TimedOut { retransmissions }, error);
             return;
         }
         self.owed.probe = true;
+    }
+
+    /// While somebody holds the connection only silence ends it. An orphan is not kept for ever by a
+    /// peer that answers and takes nothing: once probes are as far apart as they get, those that were
+    /// answered count as well.
+    fn has_waited_enough(&self, config: &Config) -> bool {
+        let most = self.rtt.rto_max();
+        let slow = self.send.probe_interval(self.rtt.base_rto(), most) >= most;
+        let limit = if self.user.soft_error.is_some() { 0 } else { config.tcp_orphan_retries };
+        !self.is_attached() && slow && self.send.probes() >= limit
     }
 
     // Implements: 9293 MUST-24, 9293 MUST-26, 9293 MUST-27, 9293 MUST-29
@@ -129,7 +138,7 @@ impl Connection {
         };
         if given_up {
             let probes = self.keep_alive_probes;
-            self.owed.reset = Some(Reset::Active);
+            self.owed.reset = Some(self.active_reset());
             self.fail(context, CloseReason::KeepAlive { probes }, SocketError::TimedOut);
             return;
         }

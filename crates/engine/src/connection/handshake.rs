@@ -190,7 +190,7 @@ impl Connection {
         syn_sent.crossed_after = syn_sent.retransmissions;
         let offset = syn_sent.timestamp_offset;
         self.transition(context, Transition::SynsCrossed);
-        self.recv.on_handshake(segment.seq, agreed.window_scale.is_some());
+        self.recv.on_handshake(segment.seq, agreed.window_scale.is_some(), agreed.options_len());
         // Judged and echoed from here on.
         self.timestamps = agreed.timestamp.map(|value| Timestamps::new(offset, value, now));
         self.owed.syn = true;
@@ -244,7 +244,7 @@ impl Connection {
         let is_late = retransmissions > 0 && now - syn_sent.first_sent_at >= limit;
         // As Linux, of which the linear time-outs of SYN-SENT give nothing to SYN-RECEIVED.
         let more = if syn_sent.crossed.is_some() { 0 } else { config.tcp_syn_linear_timeouts };
-        if is_late || retransmissions >= retries + more {
+        if is_late || retransmissions >= retries.saturating_add(more) {
             let error = self.user.soft_error.unwrap_or(SocketError::TimedOut);
             self.fail(context, CloseReason::TimedOut { retransmissions }, error);
             return;

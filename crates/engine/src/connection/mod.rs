@@ -134,8 +134,8 @@ struct Owed {
 /// A reset that is to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reset {
-    /// Of our own accord: at SND.NXT, with an ACK.
-    Active,
+    /// Of our own accord: at the number of what carries no text, with an ACK.
+    Active(SeqNumber),
     /// In answer to a segment whose ACK field named this sequence number.
     Answer(SeqNumber),
 }
@@ -153,6 +153,7 @@ impl Connection {
         let mut connection = Connection::new(now, context, tuple, (iss, seed), options, false);
         connection.syn_sent = Some(Box::new(SynSent::new(now, timestamp_offset)));
         connection.owed.syn = true;
+        connection.recv.on_accept();
         connection
     }
 
@@ -258,7 +259,7 @@ impl Connection {
         if let Some(offer) = &handshake.promised {
             self.recv.on_promise(offer.shift, offer.window);
         }
-        self.recv.on_handshake(handshake.irs, agreed.window_scale.is_some());
+        self.recv.on_handshake(handshake.irs, agreed.window_scale.is_some(), agreed.options_len());
         self.recovery.on_handshake(agreed.sack);
         self.sack = agreed.sack;
         self.timestamps = agreed.timestamp.map(|value| {

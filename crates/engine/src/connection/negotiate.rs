@@ -64,6 +64,11 @@ pub(crate) struct Agreed {
 }
 
 impl Agreed {
+    /// The bytes of options in each segment.
+    pub(crate) fn options_len(&self) -> u32 {
+        if self.timestamp.is_some() { TIMESTAMPS_LEN } else { 0 }
+    }
+
     /// What the peer's SYN and our wishes give.
     // Implements: RFC7323 s2.2a, RFC7323 s2.2b, RFC7323 s3.2a, RFC2018 s3b, 9293 MUST-14
     pub(crate) fn new(config: &Config, peer: &Options) -> Agreed {

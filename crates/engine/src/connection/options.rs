@@ -180,6 +180,12 @@ impl SocketOptions {
         by_link.min(self.max_segment.unwrap_or(u16::MAX))
     }
 
+    /// The TTL or hop limit of what is sent. A packet with zero is never sent (RFC 1122 section
+    /// 3.2.1.7), though Linux takes it for IPv6: the stack's default stands for it.
+    pub(crate) fn hop_limit(&self, config: &Config) -> u8 {
+        self.ttl.filter(|ttl| *ttl > 0).unwrap_or(config.ip_default_ttl)
+    }
+
     /// The type of service without the ECN bits.
     pub(crate) fn dscp(&self) -> u8 {
         self.tos >> 2

@@ -1,6 +1,6 @@
 //! When data leaves: pacing, and whether it is the application that sends too little.
 
-use super::{Connection, Context, Reset};
+use super::{Connection, Context};
 use crate::config::Config;
 use crate::congestion::pacing::Pace;
 use crate::congestion::rate::{Ratios, burst_segments, pacing_rate};
@@ -79,7 +79,7 @@ impl Connection {
     /// A user's congestion control that panics takes its connection with it.
     pub(super) fn check_controller(&mut self, context: &mut Context<'_>) {
         if self.congestion.has_panicked() && self.state.is_synchronized() {
-            self.owed.reset = Some(Reset::Active);
+            self.owed.reset = Some(self.active_reset());
             self.fail(context, CloseReason::CongestionControl, SocketError::ConnectionAborted);
         }
     }

@@ -45,16 +45,8 @@ impl Connection {
             self.fail(context, CloseReason::Aborted, SocketError::ConnectionReset);
             return Step::Done;
         }
-        if context.supply == Supply::Refused && after.after(self.recv.nxt()) && !payload.is_empty()
-        {
-            let ration = self.recv.ration(segment.seq, context.garbage);
-            context.counters.prune_called += 1;
-            context.counters.ofo_pruned += u64::from(ration.pruned);
-            if !ration.may_keep {
-                context.counters.rcv_pruned += 1;
-                self.recv.policy_mut().owe_now();
-                return Step::Done;
-            }
+        if !self.may_keep(context, segment, &payload) {
+            return Step::Done;
         }
         let text_len = payload.len();
         let segment_len = if gso_size == 0 { text_len as u32 } else { u32::from(gso_size) };
@@ -102,6 +94,33 @@ impl Connection {
             self.on_fin(context);
         }
         Step::Done
+    }
+
+    /// Whether there is memory for the segment's new text: the stack's, and the socket's own.
+    fn may_keep(&mut self, context: &mut Context<'_>, segment: &Segment, payload: &Chunks) -> bool {
+        let ration = if context.supply == Supply::Refused {
+            let after = segment.seq + payload.len() as u32;
+            if payload.is_empty() || !after.after(self.recv.nxt()) {
+                return true;
+            }
+            self.recv.ration(segment.seq, context.garbage)
+        } else if self.recv.is_out_of_memory() && self.recv.wants(segment.seq, payload.len()) {
+            self.recv.squeeze(segment.seq, context.garbage)
+        } else {
+            return true;
+        };
+        context.counters.prune_called += 1;
+        context.counters.ofo_pruned += u64::from(ration.pruned);
+        if !ration.may_keep {
+            context.counters.rcv_pruned += 1;
+            if segment.seq.after(self.recv.nxt()) {
+                context.counters.ofo_dropped += 1;
+            } else {
+                context.counters.rcv_q_drop += 1;
+            }
+            self.recv.policy_mut().owe_now();
+        }
+        ration.may_keep
     }
 
     /// Whether nobody will read what arrives. SHUT_RD alone does not say so, since writing goes on;

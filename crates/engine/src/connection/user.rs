@@ -109,6 +109,11 @@ impl Connection {
         self.user.attached
     }
 
+    /// The application takes the connection from its listener.
+    pub(crate) fn on_accept(&mut self) {
+        self.recv.on_accept();
+    }
+
     pub(crate) fn take_news(&mut self) -> Readiness {
         std::mem::take(&mut self.user.news)
     }
@@ -276,7 +281,7 @@ impl Connection {
             StateName::SynSent => self.end(context, CloseReason::Aborted),
             _ if unread => {
                 context.counters.abort_on_close += 1;
-                self.owed.reset = Some(Reset::Active);
+                self.owed.reset = Some(self.active_reset());
                 self.end(context, CloseReason::Aborted);
             }
             _ if self.user.options.linger == Some(Duration::ZERO) => {
@@ -286,7 +291,7 @@ impl Connection {
             _ => {
                 let _ = self.shutdown_send(context);
                 self.timers.stop(TimerKind::KeepAlive);
-                self.check_fin_wait_2(now, context, Reset::Active);
+                self.check_fin_wait_2(now, context, self.active_reset());
             }
         }
     }
@@ -302,7 +307,7 @@ impl Connection {
     }
 
     /// Resets the connection. RFC 9293 sends no reset in CLOSING and LAST-ACK; as on Linux one goes
-    /// there too if something that was written is thereby lost, or the peer would wait for it.
+    /// there too if something has never left, be it the FIN.
     // Implements: RFC9293 s3.10.5
     pub(crate) fn abort(&mut self, context: &mut Context<'_>) {
         let needs_reset = matches!(
@@ -314,9 +319,9 @@ impl Connection {
                 | StateName::CloseWait
         );
         let loses = matches!(self.state.name(), StateName::Closing | StateName::LastAck)
-            && self.send.buffer().len() > 0;
+            && self.send.has_unsent();
         if needs_reset || loses {
-            self.owed.reset = Some(Reset::Active);
+            self.owed.reset = Some(self.active_reset());
         }
         self.end(context, CloseReason::Aborted);
     }
@@ -324,7 +329,7 @@ impl Connection {
     /// The stack ends the connection, with a reset to the peer unless the device is gone.
     pub(crate) fn end_by_stack(&mut self, context: &mut Context<'_>, reason: CloseReason) {
         if reason != CloseReason::DeviceGone && self.state.is_synchronized() {
-            self.owed.reset = Some(Reset::Active);
+            self.owed.reset = Some(self.active_reset());
         }
         self.end(context, reason);
     }

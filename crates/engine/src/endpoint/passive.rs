@@ -280,7 +280,7 @@ impl Endpoint {
             codepoint: Codepoint::NotEct,
             offer: &syn.offer(&self.config, self.mtu, &agreed),
             timestamp: syn_cookies::timestamp(now, syn.timestamp_offset, &agreed),
-            ttl: syn.options.ttl.unwrap_or(self.config.ip_default_ttl),
+            ttl: syn.options.hop_limit(&self.config),
             dscp: syn.options.dscp(),
         };
         let answer = answer.packet(&self.config);

@@ -187,7 +187,7 @@ impl SynReceived {
             timeouts: 0,
             answers: 0,
             offer: syn.offer(config, mtu, &agreed),
-            ttl: options.ttl.unwrap_or(config.ip_default_ttl),
+            ttl: options.hop_limit(config),
             dscp: options.dscp(),
             defer: u8::try_from(options.deferring_timeouts(config)).unwrap_or(u8::MAX),
             acknowledged: false,

@@ -39,9 +39,10 @@ impl Endpoint {
         while let Some(connection) = listener.ready.pop_front() {
             if let Some(slot) = self
                 .connections
-                .get(connection.index as usize)
+                .get_mut(connection.index as usize)
                 .filter(|slot| slot.generation == connection.generation)
             {
+                slot.connection.on_accept();
                 return Ok((connection, slot.connection.tuple().remote()));
             }
         }

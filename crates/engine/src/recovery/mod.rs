@@ -256,6 +256,17 @@ impl Recovery {
         pipe == 0 || pipe + u64::from(len.min(self.mss)) <= window
     }
 
+    /// How many whole segments that are sent again the window takes now, at least one.
+    pub(crate) fn resend_room(&self, window: u64) -> u64 {
+        (window.saturating_sub(self.pipe()) / u64::from(self.mss.max(1))).max(1)
+    }
+
+    /// How many bytes are to be sent again from the first such on without a gap, as far as `limit`
+    /// reaches.
+    pub(crate) fn missing_run(&self, limit: u64) -> u64 {
+        self.board.missing_run(limit)
+    }
+
     pub(crate) fn timeouts(&self) -> u32 {
         self.timeouts
     }

@@ -9,6 +9,7 @@
 //! Ranges are keyed by their 64-bit offset in the stream of sequence numbers: nothing wraps here.
 
 mod counts;
+mod missing;
 #[cfg(test)]
 mod tests;
 
@@ -426,23 +427,6 @@ impl Scoreboard {
             }
         }
         self.judged_to = self.una_at;
-    }
-
-    /// The first range that is to be sent again, with what of the ranges behind it one segment of
-    /// `size` bytes takes as well.
-    // Implements: 9293 SHLD-16
-    pub(crate) fn next_missing(&self, size: u32) -> Option<(SeqNumber, u32)> {
-        let start = *self.missing.first()?;
-        let slot = *self.by_start.get(&start)?;
-        let mut end = self.slab[slot].end;
-        for (_, slot) in self.by_start.range(end..) {
-            let next = self.slab[*slot];
-            if next.sacked || next.resent || next.end - start > u64::from(size) {
-                break;
-            }
-            end = next.end;
-        }
-        Some((self.seq(start), (end - start) as u32))
     }
 
     pub(crate) fn clear(&mut self) {

@@ -97,9 +97,15 @@ impl AutoTune {
         Some(self.wanted(growth, span, mss))
     }
 
-    /// Data arrived beyond a hole: what waits there takes room, and the sender goes on.
-    pub(crate) fn on_out_of_order(&self, span: u64, mss: u32) -> Option<usize> {
-        self.rtt.is_some().then(|| self.wanted(0, span, mss))
+    /// The buffer size to grow to when data arrived beyond a hole: what waits there takes room, and
+    /// the sender goes on.
+    pub(crate) fn on_out_of_order(&self, span: u64, mss: u32) -> usize {
+        self.wanted(0, span, mss)
+    }
+
+    /// No more than this can be taken in a round trip.
+    pub(crate) fn limit(&mut self, most: u32) {
+        self.best = self.best.min(u64::from(most));
     }
 
     /// Twice what is taken in a round trip, since it was measured a round trip ago.
@@ -163,6 +169,6 @@ mod tests {
         assert_eq!(tune.on_read(at(150), 15_000, 0, 1000), None);
         assert_eq!(tune.on_read(at(200), 5_000, 0, 1000), Some(2 * 20_000 + 16_000 + 40_000));
         assert_eq!(tune.on_read(at(300), 20_000, 0, 1000), None);
-        assert_eq!(tune.on_out_of_order(50_000, 1000), Some(2 * 20_000 + 16_000 + 50_000));
+        assert_eq!(tune.on_out_of_order(50_000, 1000), 2 * 20_000 + 16_000 + 50_000);
     }
 }

@@ -7,6 +7,7 @@ use towpath_wire::SeqNumber;
 
 use super::ack_policy::Owes;
 use super::assembler::Placed;
+use super::window::{Arrival, Order};
 use super::{RecvSpace, Surroundings};
 use crate::chunks::Chunks;
 use crate::instant::Instant;
@@ -54,7 +55,7 @@ impl RecvSpace {
     pub(crate) fn on_text(&mut self, now: Instant, text: Text, around: Surroundings) -> Received {
         let Text { seq, payload, fin, push, segment_len } = text;
         let len = payload.len() as u64;
-        self.measure(segment_len.min(payload.len() as u32), push, fin);
+        let segment_len = segment_len.min(payload.len() as u32);
         let next = self.assembler.next();
         let signed = i64::from(seq.signed_distance_from(self.seq(next)));
         let below = signed.min(0).unsigned_abs();
@@ -66,29 +67,19 @@ impl RecvSpace {
         if after.at_or_before(self.nxt()) {
             return self.on_duplicate(now, next.checked_sub(below), below.min(len), around);
         }
-        // As Linux 6.18, a segment that reaches beyond the window is taken whole or not at all: whole
-        // if nothing waits to be read, so that a peer which overshoots makes progress. Its numbers
-        // begin inside the window, so what is held stays below the window and one segment. A FIN may
-        // stand on the edge: it takes no room, and its sender would repeat it for ever.
-        let empty = self.assembler.readable() == 0;
-        let has_text = len > below;
-        if start > edge || has_text && (start == edge || end > edge && !empty) {
+        if let Some(verdict) = self.judge(start, end, len > below) {
             self.policy.enter_quick_mode(self.window_segments());
             self.policy.owe_now();
-            let closed = edge == next && start == next && empty;
-            let verdict = if closed { Verdict::ZeroWindow } else { Verdict::OutOfWindow };
+            if verdict == Verdict::ZeroWindow {
+                self.report_repeated(next, below, len, around);
+            }
             return Received::dropped(verdict);
         }
-        if below > 0
-            && len > 0
-            && around.dsack
-            && let Some(from) = next.checked_sub(below)
-        {
-            self.sack.on_duplicate(from, (from + len).min(next));
-        }
+        self.report_repeated(next, below, len, around);
         if fin {
             self.fin_at = Some(end);
         }
+        self.measure(payload.len(), segment_len, push, fin);
         let had_hole = self.assembler.has_hole();
         if start > next {
             if len == 0 {
@@ -104,12 +95,13 @@ impl RecvSpace {
             // It repeats what waited behind the hole that it fills.
             self.sack.on_duplicate(from, to);
         }
+        let held = self.held();
         let readable = self.append(start, below, end, payload);
         self.sack.on_advance(self.assembler.next());
         if readable > 0 {
             self.policy.on_advance();
-            let held = self.held();
-            if self.window.on_in_order(segment_len.max(1).min(len as u32), held) {
+            let arrival = self.arrival(len as usize, held, Order::InOrder);
+            if self.window.on_arrival(arrival) {
                 self.policy.on_window_growth();
             }
             self.tune.on_arrival(now, self.assembler.next(), self.wnd());
@@ -127,7 +119,7 @@ impl RecvSpace {
             }
         }
         let more_than_one = self.is_more_than_one_unacknowledged();
-        if self.unacknowledged() > self.rcv_mss && self.window.is_filling(self.held()) {
+        if self.unacknowledged() > self.rcv_mss && self.window.is_filling() {
             self.policy.stop_quick();
         }
         let owes = self.policy.decide(now, more_than_one, had_hole, around.ack_due, around.srtt);
@@ -163,6 +155,8 @@ impl RecvSpace {
         around: Surroundings,
     ) -> Received {
         let mut verdict = Verdict::Duplicate;
+        let len = payload.len();
+        let held = self.held();
         if around.sack && self.sack.crowds_out(start, end) {
             let sack = &mut self.sack;
             self.policy.release_compressed(|| sack.report(4));
@@ -196,7 +190,8 @@ impl RecvSpace {
             offset = chunk_end;
         }
         if verdict == Verdict::OutOfOrder {
-            self.make_room_beyond_hole(end - start, around.sack);
+            let arrival = self.arrival(len, held, Order::BeyondHole { grows: around.sack });
+            self.make_room_beyond_hole(arrival);
         }
         let compress = around.sack && !self.sack.owes_duplicate();
         let blocks = if around.sack { self.sack.report(4) } else { ArrayVec::new() };
@@ -204,17 +199,70 @@ impl RecvSpace {
         Received { readable: 0, fin: false, owes, verdict }
     }
 
-    /// What waits behind a hole takes room that its sender counts on: the buffer grows by it, and
-    /// with SACK the offered window as with data in order.
-    fn make_room_beyond_hole(&mut self, len: u64, sack: bool) {
-        let span = self.sack.highest().saturating_sub(self.assembler.next());
-        if let Some(capacity) = self.tune.on_out_of_order(span, self.advertised_mss) {
-            self.window.grow_capacity(capacity.min(self.max_capacity));
-        }
-        let len = u32::try_from(len).unwrap_or(u32::MAX);
-        let held = self.held();
-        if sack && self.window.on_in_order(len.max(self.advertised_mss), held) {
+    /// What waits behind a hole takes room that its sender counts on: with SACK the offered window
+    /// grows as with data in order, and the buffer grows by it, if somebody reads from it.
+    fn make_room_beyond_hole(&mut self, arrival: Arrival) {
+        if self.window.on_arrival(arrival) {
             self.policy.on_window_growth();
+        }
+        if self.accepted {
+            let span = self.sack.highest().saturating_sub(self.assembler.next());
+            self.window.grow_capacity(self.tune.on_out_of_order(span, self.advertised_mss()));
+        }
+    }
+
+    /// Of a packet with `len` bytes so much was kept as more is held now than the `before`.
+    fn arrival(&self, len: usize, before: usize, order: Order) -> Arrival {
+        Arrival {
+            len,
+            kept: self.held().saturating_sub(before),
+            order,
+            rcv_mss: self.rcv_mss,
+            advertised_mss: self.advertised_mss(),
+        }
+    }
+
+    /// Whether text or a FIN at `[start, end)` is turned away.
+    ///
+    /// As Linux 6.18, a segment that reaches beyond the window is taken whole or not at all: whole if
+    /// nothing waits to be read, so that a peer which overshoots makes progress. Its numbers begin
+    /// inside the window, so what is held stays below the window and one segment. How far the window
+    /// reaches, a peer may know of any that was offered; where it begins to be closed, of the last. A
+    /// FIN may stand on the edge: it takes no room, and its sender would repeat it for ever.
+    fn judge(&self, start: u64, end: u64, has_text: bool) -> Option<Verdict> {
+        let nxt = self.nxt();
+        let next = self.assembler.next();
+        let edge = next + u64::from(self.window.remaining(nxt));
+        let limit = next + u64::from(self.window.max_remaining(nxt));
+        let overruns = end > limit.max(edge) && self.assembler.readable() > 0;
+        if has_text && overruns || start > edge {
+            Some(Verdict::OutOfWindow)
+        } else if has_text && start == edge {
+            let closed = start == next;
+            Some(if closed { Verdict::ZeroWindow } else { Verdict::OutOfWindow })
+        } else {
+            None
+        }
+    }
+
+    /// Whether the text at `seq` would be taken if there is memory for it.
+    pub(crate) fn wants(&self, seq: SeqNumber, len: usize) -> bool {
+        let signed = i64::from(seq.signed_distance_from(self.nxt()));
+        let next = self.assembler.next();
+        let start = next + signed.max(0).unsigned_abs();
+        let below = signed.min(0).unsigned_abs();
+        let has_text = len as u64 > below;
+        has_text && self.judge(start, start + len as u64 - below, has_text).is_none()
+    }
+
+    /// Of `len` bytes the first `below` came before.
+    fn report_repeated(&mut self, next: u64, below: u64, len: u64, around: Surroundings) {
+        if below > 0
+            && len > 0
+            && around.dsack
+            && let Some(from) = next.checked_sub(below)
+        {
+            self.sack.on_duplicate(from, (from + len).min(next));
         }
     }
 

@@ -5,6 +5,7 @@
 //! is owed to the peer by way of acknowledgment. Not here: whether the state may receive, resets and
 //! timestamps (`connection`).
 
+mod account;
 pub(crate) mod ack_policy;
 pub(crate) mod assembler;
 pub(crate) mod autotune;
@@ -40,7 +41,7 @@ const LEAST_RCV_MSS: u32 = 88;
 
 /// Segments that a sender's first round trip brings (RFC 6928): an application that takes more in one
 /// wants a larger buffer.
-const FIRST_ROUND: u64 = 10;
+const FIRST_ROUND: u32 = 10;
 
 /// How a segment's numbers lie to the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,12 +89,16 @@ pub(crate) struct RecvSpace {
     rcv_mss: u32,
     /// The size of the last segment if it was smaller, but may be all that the peer's path carries.
     last_small_segment: u32,
-    advertised_mss: u32,
+    /// What our SYN asked for, and what of it options take.
+    asked_mss: u32,
+    options_len: u32,
     max_waiting: usize,
     max_capacity: usize,
     /// With fewer bytes than this the application is not woken (SO_RCVLOWAT).
     low_water: usize,
     scaled: bool,
+    /// An application has the socket: what is buffered may grow.
+    accepted: bool,
     urgent: UrgentMark,
 }
 
@@ -111,7 +116,8 @@ impl RecvSpace {
             assembler: Assembler::default(),
             tune: AutoTune::new(
                 now,
-                u64::from(window.syn_field()).min(u64::from(advertised_mss) * FIRST_ROUND),
+                u64::from(window.syn_field())
+                    .min(u64::from(advertised_mss) * u64::from(FIRST_ROUND)),
             ),
             window,
             sack: SackReporter::default(),
@@ -120,11 +126,13 @@ impl RecvSpace {
             fin_received: false,
             rcv_mss: RCV_MSS_GUESS.min(u32::from(advertised_mss)).max(LEAST_RCV_MSS),
             last_small_segment: 0,
-            advertised_mss: u32::from(advertised_mss),
+            asked_mss: u32::from(advertised_mss),
+            options_len: 0,
             max_waiting: config.max_out_of_order,
-            max_capacity: room.max_capacity,
+            max_capacity: room.max_memory / 2,
             low_water: 1,
             scaled: false,
+            accepted: false,
             urgent: UrgentMark::default(),
         }
     }
@@ -134,11 +142,19 @@ impl RecvSpace {
         self.window.on_promise(shift, window);
     }
 
-    /// The peer's initial sequence number is known.
-    pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool) {
+    /// An application has the socket.
+    pub(crate) fn on_accept(&mut self) {
+        self.accepted = true;
+    }
+
+    /// The peer's initial sequence number is known. Each segment carries so many bytes of options.
+    pub(crate) fn on_handshake(&mut self, irs: SeqNumber, scaling: bool, options_len: u32) {
         self.irs = irs;
         self.scaled = scaling;
-        self.window.on_handshake(irs + 1, scaling);
+        self.options_len = options_len;
+        self.window.on_handshake(irs + 1, scaling, self.advertised_mss());
+        let first_round = self.advertised_mss().saturating_mul(FIRST_ROUND);
+        self.tune.limit(first_round.min(self.window.slow_start()));
     }
 
     /// RCV.NXT.
@@ -192,9 +208,8 @@ impl RecvSpace {
     }
 
     /// The payload of the segments that we ask the peer for, in bytes.
-    pub(crate) fn advertised_mss(&self, timestamps: bool) -> u32 {
-        let options = if timestamps { crate::send::mss::TIMESTAMPS_LEN } else { 0 };
-        self.advertised_mss.saturating_sub(options)
+    pub(crate) fn advertised_mss(&self) -> u32 {
+        self.asked_mss.saturating_sub(self.options_len).max(1)
     }
 
     /// Bytes that can be read.
@@ -235,7 +250,7 @@ impl RecvSpace {
         let nxt = self.nxt();
         if (seq + len).before(self.window.last_ack_sent()) {
             Placement::Before
-        } else if seq.after(nxt + self.window.remaining(nxt)) {
+        } else if seq.after(nxt + self.window.max_remaining(nxt)) {
             Placement::Beyond
         } else {
             Placement::Inside
@@ -250,7 +265,7 @@ impl RecvSpace {
     /// Whether `seq` is strictly inside the window: for resets, which RFC 5961 judges harder.
     pub(crate) fn is_in_window(&self, seq: SeqNumber) -> bool {
         let nxt = self.nxt();
-        let wnd = self.window.remaining(nxt);
+        let wnd = self.window.max_remaining(nxt);
         seq == nxt || seq.within(nxt, nxt + wnd)
     }
 
@@ -274,14 +289,16 @@ impl RecvSpace {
     /// The application takes up to `max` bytes. Whether an ACK should tell the peer of the room.
     pub(crate) fn read(&mut self, now: Instant, max: usize) -> Chunks {
         let max = self.urgent.limit(self.read_to(), max);
+        let held = self.held();
         let chunks = self.assembler.take(max);
         if chunks.is_empty() {
             return chunks;
         }
+        self.window.on_gone(chunks.len(), held);
         self.urgent.on_read(self.read_to());
         let span = self.sack.highest().saturating_sub(self.assembler.next());
-        if let Some(capacity) = self.tune.on_read(now, chunks.len(), span, self.advertised_mss) {
-            self.window.grow_capacity(capacity.min(self.max_capacity));
+        if let Some(capacity) = self.tune.on_read(now, chunks.len(), span, self.advertised_mss()) {
+            self.window.grow_capacity(capacity);
         }
         if !self.fin_received {
             let drained = self.assembler.readable() == 0;
@@ -300,11 +317,10 @@ impl RecvSpace {
     /// The fields of an outgoing segment with ACK; what was owed is thereby paid.
     pub(crate) fn acknowledge(&mut self, max_blocks: usize) -> AckFields {
         let nxt = self.nxt();
-        let held = self.held();
-        if self.window.is_filling(held) {
+        if self.window.is_filling() {
             self.policy.stop_quick();
         }
-        let window = self.window.offer(nxt, held, self.rcv_mss);
+        let window = self.window.offer(nxt, self.rcv_mss);
         let blocks = match self.policy.take_owed() {
             Some(blocks) => blocks,
             None => self.sack.report(max_blocks),
@@ -330,25 +346,31 @@ impl RecvSpace {
 
     /// The application chose another buffer or clamp.
     pub(crate) fn set_room(&mut self, room: &Room) {
-        self.max_capacity = room.max_capacity;
+        self.max_capacity = room.max_memory / 2;
         self.window.set_room(room);
     }
 
     /// Nobody will read any more.
     pub(crate) fn clear(&mut self, garbage: &mut Garbage) {
+        self.window.on_gone(self.held(), self.held());
         garbage.add_reassembly(self.assembler.clear());
         self.sack.clear();
     }
 
     /// Adapts the estimate of the peer's segment size, and notes where one of its writes seems to
     /// end: in a segment that is less than full, or full and pushed.
-    fn measure(&mut self, segment_len: u32, push: bool, fin: bool) {
+    fn measure(&mut self, len: usize, segment_len: u32, push: bool, fin: bool) {
         if segment_len == 0 {
             return;
         }
         let last = core::mem::take(&mut self.last_small_segment);
         if segment_len >= self.rcv_mss {
-            self.rcv_mss = segment_len.min(self.advertised_mss.max(RCV_MSS_GUESS));
+            if segment_len != self.rcv_mss
+                && let Some(most) = self.window.learn(len)
+            {
+                self.tune.limit(most);
+            }
+            self.rcv_mss = segment_len.min(self.advertised_mss().max(RCV_MSS_GUESS));
             if push {
                 self.policy.on_pushed_once();
             }
@@ -378,10 +400,9 @@ impl RecvSpace {
             return false;
         }
         // A reader that waits for more will not open the window: the ACK must go without it. Where
-        // nothing is left to offer, it goes when something was read.
-        let nxt = self.nxt();
-        let offer = self.window.next_offer(nxt, self.held(), self.rcv_mss);
-        self.readable() < self.low_water || offer > 0 && offer >= self.window.remaining(nxt)
+        // less can be offered than before, it goes when something was read.
+        let offer = self.window.next_offer(self.rcv_mss);
+        self.readable() < self.low_water || offer >= self.window.offered()
     }
 
     /// Whether the window that could be offered is at least twice what is left of the last one.
@@ -392,7 +413,7 @@ impl RecvSpace {
         if remaining > self.window.full() / 2 {
             return false;
         }
-        let next = self.window.next_offer(nxt, self.held(), self.rcv_mss);
+        let next = self.window.next_offer(self.rcv_mss);
         next > 0 && next >= remaining.saturating_mul(2)
     }
 
@@ -432,7 +453,7 @@ mod tests {
         let room = Room::new(&config, &SocketOptions::default());
         let window = ReceiveWindow::initial(&room, 1460, true);
         let mut recv = RecvSpace::new(Instant::ZERO, &config, &room, window, 1460);
-        recv.on_handshake(IRS, true);
+        recv.on_handshake(IRS, true, 0);
         recv
     }
 
@@ -517,16 +538,16 @@ mod tests {
             (88, false, false, 88),
         ] {
             let mut recv = space();
-            recv.measure(len, push, fin);
+            recv.measure(len as usize, len, push, fin);
             assert_eq!(recv.rcv_mss(), 536, "once is nothing");
-            recv.measure(len, push, fin);
+            recv.measure(len as usize, len, push, fin);
             assert_eq!(recv.rcv_mss(), estimate, "{len} {push} {fin}");
         }
         // From the guess on, also at the end of a write.
         let mut recv = space();
-        recv.measure(1000, false, false);
+        recv.measure(1000, 1000, false, false);
         for _ in 0..2 {
-            recv.measure(536, true, false);
+            recv.measure(536, 536, true, false);
         }
         assert_eq!(recv.rcv_mss(), 536);
     }

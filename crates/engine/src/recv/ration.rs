@@ -1,5 +1,5 @@
-//! Receiving while the stack has no memory: what is kept, what is given up, and how the budget counts
-//! it (RFC 2018 section 8 lets a receiver give up what it reported, if it must).
+//! Receiving while the stack or the socket has no memory: what is kept, what is given up, and how the
+//! budget counts it (RFC 2018 section 8 lets a receiver give up what it reported, if it must).
 
 use towpath_wire::SeqNumber;
 
@@ -24,14 +24,47 @@ impl RecvSpace {
     /// still. Text in order is kept if nothing waits to be read, so that a reader never starves, or
     /// if something went for it. What was acknowledged stays in any case.
     pub(crate) fn ration(&mut self, seq: SeqNumber, garbage: &mut Garbage) -> Ration {
-        let pruned = self.assembler.has_hole();
-        if pruned {
+        let pruned = self.give_up_waiting(garbage);
+        let in_order = seq.at_or_before(self.nxt());
+        Ration { pruned, may_keep: in_order && (pruned || self.readable() == 0) }
+    }
+
+    /// More is kept than the socket's memory allows (SO_RCVBUF), and text at `seq` is to come, which is
+    /// in the window. What can be done is done, from the harmless to the harsh: the buffer grows, what
+    /// it has is put together, what waits behind holes goes. Text in order that still finds no memory
+    /// closes the window, though it was open (Linux; RFC 9293 SHLD-14 discourages it).
+    pub(crate) fn squeeze(&mut self, seq: SeqNumber, garbage: &mut Garbage) -> Ration {
+        self.policy.stop_quick();
+        self.window.squeeze(self.held(), self.advertised_mss());
+        let mut ration = Ration { pruned: false, may_keep: true };
+        if self.window.is_exceeded() {
+            ration.pruned = self.give_up_waiting(garbage);
+        }
+        if self.window.is_exceeded() {
+            let in_order = seq.at_or_before(self.nxt());
+            ration.may_keep = in_order && self.readable() == 0;
+            if in_order {
+                self.window.refuse();
+                self.policy.owe_now();
+            }
+        }
+        ration
+    }
+
+    /// Whether the socket's own memory is used up.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.window.is_exceeded()
+    }
+
+    fn give_up_waiting(&mut self, garbage: &mut Garbage) -> bool {
+        let has_hole = self.assembler.has_hole();
+        if has_hole {
+            self.window.on_gone(self.assembler.waiting(), self.held());
             garbage.add_reassembly(self.assembler.clear_waiting());
             self.sack.clear();
             self.policy.forget_blocks();
         }
-        let in_order = seq.at_or_before(self.nxt());
-        Ration { pruned, may_keep: in_order && (pruned || self.readable() == 0) }
+        has_hole
     }
 
     /// How the stack's memory is.
@@ -80,7 +113,7 @@ mod tests {
         let room = Room::new(&config, &SocketOptions::default());
         let window = ReceiveWindow::initial(&room, 1460, true);
         let mut recv = RecvSpace::new(Instant::ZERO, &config, &room, window, 1460);
-        recv.on_handshake(IRS, true);
+        recv.on_handshake(IRS, true, 0);
         recv
     }
 

@@ -1,8 +1,9 @@
 //! How much memory a receive buffer is, and how much of it is window, as Linux shares it out
 //! (`SO_RCVBUF`, `TCP_WINDOW_CLAMP`, `tcp_rmem`, `rmem_max`).
 //!
-//! Half of the memory is window, the other half pays for what lies around the payload. A size that
-//! the application chose is doubled for that reason, and stays: only a size that nobody chose grows.
+//! At first half of the memory is window, the other half pays for what lies around the payload; see
+//! `account` for what follows. A size that the application chose is doubled for that reason, and
+//! stays: only a size that nobody chose grows.
 
 use crate::config::Config;
 use crate::connection::options::SocketOptions;
@@ -15,34 +16,45 @@ const LARGEST_WINDOW: u32 = 65_535 << 14;
 /// What bounds the receive window of one connection, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// Payload that the buffer takes to begin with.
-    pub(crate) capacity: usize,
-    /// Payload that it may grow to take.
-    pub(crate) max_capacity: usize,
+    /// Memory of the buffer to begin with.
+    pub(crate) memory: usize,
+    /// Memory that it may grow to.
+    pub(crate) max_memory: usize,
+    /// The most that any buffer may have (`tcp_rmem`).
+    pub(crate) most: usize,
     /// What the window scale must be able to describe.
     pub(crate) describable: u32,
-    /// What is never exceeded by an offer.
+    /// What the application wants never to be exceeded by an offer.
     pub(crate) clamp: u32,
+    /// The right edge may move left (`tcp_shrink_window`).
+    pub(crate) may_shrink: bool,
 }
 
 impl Room {
     pub(crate) fn new(config: &Config, options: &SocketOptions) -> Room {
         let wished = options.window_clamp.filter(|clamp| *clamp > 0);
         let clamp = wished.map_or(LARGEST_WINDOW, least_clamp);
-        let (capacity, max_capacity, clamp) = match options.receive_buffer {
+        let most = config.tcp_rmem.max;
+        let (memory, max_memory, describable) = match options.receive_buffer {
             Some(_) => {
-                let fixed = memory(config, options) / 2;
-                (fixed, fixed, clamp.min(bounded(fixed)))
+                let fixed = memory(config, options);
+                (fixed, fixed, bounded(fixed / 2))
             }
             None => {
-                let most = config.tcp_rmem.max / 2;
                 // The window takes what the application waits for at once.
-                let least = (config.tcp_rmem.default / 2).max(options.rcvlowat.min(most));
-                (least, most, clamp)
+                let awaited = options.rcvlowat.saturating_mul(2).min(most);
+                let least = config.tcp_rmem.default.max(awaited);
+                (least, most, bounded(most.max(config.rmem_max)))
             }
         };
-        let largest = config.tcp_rmem.max.max(config.rmem_max).max(capacity);
-        Room { capacity, max_capacity, describable: bounded(largest).min(clamp), clamp }
+        Room {
+            memory,
+            max_memory,
+            most,
+            describable: describable.min(clamp),
+            clamp,
+            may_shrink: config.tcp_shrink_window,
+        }
     }
 }
 
@@ -75,20 +87,18 @@ mod tests {
     #[test]
     fn a_chosen_buffer_is_doubled_halved_and_stays() {
         let chosen = room(|options| options.receive_buffer = Some(10_000));
-        let all =
-            Room { capacity: 10_000, max_capacity: 10_000, describable: 10_000, clamp: 10_000 };
-        assert_eq!(chosen, all);
-        assert_eq!(room(|options| options.receive_buffer = Some(1)).capacity, 1152);
-        assert_eq!(room(|options| options.receive_buffer = Some(1 << 30)).capacity, 4 << 20);
+        assert_eq!(
+            (chosen.memory, chosen.max_memory, chosen.describable),
+            (20_000, 20_000, 10_000)
+        );
+        assert_eq!(room(|options| options.receive_buffer = Some(1)).memory, 2304);
+        assert_eq!(room(|options| options.receive_buffer = Some(1 << 30)).memory, 8 << 20);
     }
 
     #[test]
     fn a_clamp_bounds_the_scale_and_the_offer_but_not_the_buffer() {
         let clamped = room(|options| options.window_clamp = Some(20_000));
-        assert_eq!(
-            (clamped.clamp, clamped.describable, clamped.capacity),
-            (20_000, 20_000, 65_536)
-        );
+        assert_eq!((clamped.clamp, clamped.describable, clamped.memory), (20_000, 20_000, 131_072));
         assert_eq!(room(|options| options.window_clamp = Some(1)).clamp, 1152);
         let free = room(|_| {});
         assert_eq!((free.clamp, free.describable), (65_535 << 14, 33_554_432));

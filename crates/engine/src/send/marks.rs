@@ -72,6 +72,8 @@ pub(crate) struct Load {
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     pushes: VecDeque<u64>,
+    /// Where bursts ended that left.
+    bursts: VecDeque<u64>,
     records: VecDeque<u64>,
     /// Where the batch begins that the next write continues.
     batch: u64,
@@ -183,6 +185,17 @@ impl Marks {
         at - load.start
     }
 
+    /// A burst left that ends at `offset`. It may be one of a single segment.
+    pub(crate) fn on_burst(&mut self, offset: u64) {
+        keep(&mut self.bursts, offset);
+    }
+
+    /// Where the burst ended in which the byte at `offset` left, if that is known.
+    pub(crate) fn burst_end(&self, offset: u64) -> Option<u64> {
+        let next = self.bursts.partition_point(|mark| *mark <= offset);
+        self.bursts.get(next).copied()
+    }
+
     /// Whether a segment with the bytes from `start` to `end` carries PSH.
     pub(crate) fn is_pushed(&self, start: u64, end: u64) -> bool {
         let next = self.pushes.partition_point(|mark| *mark <= start);
@@ -205,7 +218,7 @@ impl Marks {
         if self.batches.is_empty() {
             self.batches = VecDeque::new();
         }
-        for marks in [&mut self.pushes, &mut self.records] {
+        for marks in [&mut self.pushes, &mut self.bursts, &mut self.records] {
             let gone = marks.partition_point(|mark| *mark <= offset);
             marks.drain(..gone);
             if marks.is_empty() {

@@ -5,6 +5,7 @@
 //! segment may go (Nagle with Minshall's refinement, silly-window avoidance). Not here: how much may
 //! be in flight (`congestion`), what was lost (`recovery`), and when timers fire (`connection`).
 
+mod again;
 pub(crate) mod buffer;
 mod hold;
 pub(crate) mod marks;
@@ -16,6 +17,7 @@ use core::time::Duration;
 use towpath_wire::SeqNumber;
 use towpath_wire::tcp::WindowScale;
 
+use self::again::AgainBurst;
 use self::buffer::SendBuffer;
 use self::hold::Hold;
 use self::marks::{Load, Marks, SendFlags, Standing};
@@ -97,6 +99,7 @@ pub(crate) struct SendSpace {
     urgent: Option<SeqNumber>,
     /// Segments that are still to leave of the burst that has begun.
     burst: u32,
+    again: AgainBurst,
     /// The end of the last segment sent that was less than full (Minshall).
     small_end: SeqNumber,
     /// Zero-window probes since the window closed.
@@ -122,6 +125,7 @@ impl SendSpace {
             marks: Marks::default(),
             urgent: None,
             burst: 0,
+            again: AgainBurst::default(),
             small_end: iss,
             probes: 0,
             unanswered: 0,
@@ -164,6 +168,17 @@ impl SendSpace {
     }
     pub(crate) fn wnd(&self) -> u32 {
         self.wnd
+    }
+
+    /// The number of a segment without text: SND.NXT, but where the peer's window has shrunk below
+    /// that, its right edge, since the peer would drop what lies beyond (Linux's
+    /// `tcp_acceptable_seq`). Less than one `unit` of a scaled window is no shrinking: it may come of
+    /// rounding.
+    // Implements: RFC7323 s2.4c
+    pub(crate) fn acceptable_seq(&self, unit: Option<u32>) -> SeqNumber {
+        let edge = self.una + self.wnd;
+        let is_rounding = |unit| self.nxt.distance_from(edge) < unit;
+        if self.nxt.at_or_before(edge) || unit.is_some_and(is_rounding) { self.nxt } else { edge }
     }
     /// The largest window that the peer ever offered.
     pub(crate) fn max_wnd(&self) -> u32 {
@@ -289,6 +304,11 @@ impl SendSpace {
         }
     }
 
+    /// Whether text or the FIN waits to be sent for the first time.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent() > 0 || self.fin == Fin::Queued
+    }
+
     pub(crate) fn is_fin_queued(&self) -> bool {
         self.fin != Fin::Open
     }
@@ -381,6 +401,9 @@ impl SendSpace {
         }
         let end = plan.seq + plan.sequence_len();
         if end.after(self.nxt) {
+            if plan.burst <= 1 && plan.len > 0 {
+                self.marks.on_burst(from + u64::from(plan.len));
+            }
             self.burst = plan.burst.saturating_sub(1);
             if plan.len < plan.full && plan.len > 0 {
                 self.small_end = end;
@@ -509,6 +532,25 @@ mod tests {
     }
 
     #[test]
+    fn what_carries_no_text_stands_on_the_edge_of_a_shrunk_window() {
+        let mut send = space(4000);
+        write(&mut send, 4000);
+        while send_next(&mut send).is_ok() {}
+        for (wnd, unit, seq) in [
+            (4000, None, 4001),
+            (3999, None, 4000),
+            (0, None, 1),
+            (3999, Some(1), 4000),
+            (3999, Some(2), 4001),
+            (2977, Some(1024), 4001),
+            (2976, Some(1024), 2977),
+        ] {
+            send.wnd = wnd;
+            assert_eq!(send.acceptable_seq(unit), ISS + seq, "{wnd} {unit:?}");
+        }
+    }
+
+    #[test]
     fn the_last_segment_of_a_burst_carries_push() {
         let mut send = space(60_000);
         write(&mut send, 20_000);
@@ -519,6 +561,21 @@ mod tests {
             pushed.push(plan.push);
         }
         assert_eq!(pushed, [false, true, false, true, false]);
+        // Of what goes again, a burst is what is missing of one, where the window takes it.
+        for (first, missing, room, pushed) in [
+            (0, 5000, 10, [false, true, false, true, false]),
+            (0, 5000, 1, [false; 5]),
+            (1000, 4000, 10, [false, false, true, false, false]),
+            (0, 1000, 10, [false, false, false, true, false]),
+        ] {
+            for (segment, pushed) in pushed.into_iter().take(5 - first / 1000).enumerate() {
+                let at = (first + 1000 * segment) as u64;
+                let mut plan = send.plan_again(ISS + 1 + at as u32, 1000).unwrap();
+                let missing = if segment == 0 { missing } else { 5000 - at };
+                send.join_burst(&mut plan, room, |most| missing.min(most));
+                assert_eq!(plan.push, pushed, "{first} {room}, again {segment}");
+            }
+        }
         // A burst of one segment is none.
         let mut send = space(60_000);
         write(&mut send, 20_000);

@@ -12,6 +12,8 @@ const DEFAULT_V6: u16 = 1220;
 const TCP_HEADER: u32 = 20;
 /// Timestamps with their padding.
 pub(crate) const TIMESTAMPS_LEN: u32 = 12;
+/// The least that `tcp_min_snd_mss` may be: what options leave is still something.
+const LEAST_FLOOR: u32 = 48;
 
 /// The segment size of the sending side, in bytes of payload.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,9 @@ impl SendMss {
     /// Payload bytes of a full segment.
     pub(crate) fn effective(&self) -> u32 {
         let by_path = self.path_mtu.saturating_sub(self.ip_header + TCP_HEADER);
-        self.peer.min(by_path).saturating_sub(self.options).max(self.floor - self.options)
+        // A floor that the path does not carry is the peer's or the user's mistake.
+        let floor = self.floor.min(by_path.max(LEAST_FLOOR));
+        self.peer.min(by_path).max(floor) - self.options.min(floor)
     }
 
     /// What the path is taken to carry in one packet, in bytes.

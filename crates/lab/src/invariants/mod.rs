@@ -41,6 +41,15 @@ pub struct Invariants {
     connections: HashMap<Ends, Picture>,
     /// The last packet that arrived was a RST of this connection.
     after_rst: Option<Ends>,
+    edges: Edges,
+}
+
+/// What the right edge of an offered window may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Edges {
+    NeverLeft,
+    /// `tcp_shrink_window` is on, or a receive buffer has overflowed.
+    AnyWay,
 }
 
 /// What packets have shown of a connection.
@@ -85,12 +94,17 @@ struct Peer {
 impl Invariants {
     /// A judge of a host whose packets are at most `mtu` bytes long.
     pub fn new(mtu: usize) -> Invariants {
-        Invariants { mtu, connections: HashMap::new(), after_rst: None }
+        Invariants { mtu, connections: HashMap::new(), after_rst: None, edges: Edges::NeverLeft }
     }
 
     /// The host's packets are at most this long from now on.
     pub fn set_mtu(&mut self, mtu: usize) {
         self.mtu = mtu;
+    }
+
+    /// The right edges of windows may move left from now on.
+    pub fn let_edges_move(&mut self) {
+        self.edges = Edges::AnyWay;
     }
 
     /// What the engine sends from now on has another cause than the last packet.
@@ -151,7 +165,7 @@ impl Invariants {
         }
         // A packet of a connection that began before the judge looked: nothing can be said.
         let Some(life) = &mut picture.life else { return Ok(()) };
-        life.on_sent(packet, &picture.syns_in)
+        life.on_sent(packet, &picture.syns_in, self.edges)
     }
 }
 
@@ -215,6 +229,7 @@ impl Life {
         &mut self,
         packet: &Packet,
         syns_in: &[(SeqNumber, Options, u16)],
+        edges: Edges,
     ) -> Result<(), Broken> {
         let segment = &packet.segment;
         let flags = segment.flags;
@@ -228,7 +243,7 @@ impl Life {
         }
         self.check_text(packet)?;
         if flags.contains(Flags::ACK) {
-            self.check_ack(packet)?;
+            self.check_ack(packet, edges)?;
             self.check_options(packet)?;
         }
         Ok(())
@@ -297,7 +312,7 @@ impl Life {
     }
 
     /// The acknowledgment, the window and how often they are said.
-    fn check_ack(&mut self, packet: &Packet) -> Result<(), Broken> {
+    fn check_ack(&mut self, packet: &Packet, edges: Edges) -> Result<(), Broken> {
         let segment = &packet.segment;
         let scale = self.scale_of(&self.own_options);
         let next = self.iss + 1 + self.sent.len() as u32 + u32::from(self.fin_offset.is_some());
@@ -316,7 +331,8 @@ impl Life {
         let edge = ack + u64::from(scale.scale_up(segment.window));
         // The window of a SYN is not scaled: more than this it cannot repeat.
         let sayable = is_syn && segment.window == u16::MAX;
-        check(edge >= peer.edge || sayable, || {
+        let may_move = sayable || edges == Edges::AnyWay;
+        check(edge >= peer.edge || may_move, || {
             format!("the window's right edge moves left: {edge} after {}", peer.edge)
         })?;
         // A bare ACK that says nothing new answers a segment; there cannot be more of them.

@@ -33,7 +33,8 @@ impl World {
             // which may be a small segment.
             let reduces = matches!(info.phase, RecoveryPhase::Recovery | RecoveryPhase::Cwr);
             assert!(
-                info.snd_cwnd_bytes + 40 >= u64::from(info.snd_mss.min(536))
+                info.snd_cwnd_segments > 0
+                    || info.snd_cwnd_bytes + 40 >= u64::from(info.snd_mss.min(536))
                     || reduces && info.snd_cwnd_bytes > 0,
                 "a congestion window of {} bytes is less than a segment of {}",
                 info.snd_cwnd_bytes,

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use towpath_engine::{
     Config, ConnectRequest, ConnectionId, Endpoint, Event, Instant, ListenRequest, ListenerId,
-    SocketOptions, TcpInfo,
+    SocketError, SocketOptions, TcpInfo,
 };
 use towpath_netem::{Link, LinkConfig};
 
@@ -231,16 +231,31 @@ impl World {
         options: SocketOptions,
         behaviour: &Behaviour,
     ) -> FlowId {
+        self.try_connect_with(host, remote, options, behaviour).expect("the host connects")
+    }
+
+    /// Connects to `remote` with these options, if the engine lets it.
+    ///
+    /// # Errors
+    ///
+    /// The engine's.
+    pub fn try_connect_with(
+        &mut self,
+        host: HostId,
+        remote: SocketAddr,
+        options: SocketOptions,
+        behaviour: &Behaviour,
+    ) -> Result<FlowId, SocketError> {
         let request = ConnectRequest::new(remote).options(options);
         let endpoint = &mut self.hosts[host.0].endpoint;
-        let id = endpoint.connect(self.now, request).expect("the host connects");
+        let id = endpoint.connect(self.now, request)?;
         let local = endpoint.local_addr(id).expect("a new connection has an address");
         let index = self.flows.len();
         let patterns = (Pattern(2 * index as u64), Pattern(2 * index as u64 + 1));
         self.add_flow(host, Flow::new(id, behaviour, patterns, self.seed ^ index as u64), None);
         self.by_client.insert((local, remote), index);
         self.poll(host.0);
-        FlowId(index)
+        Ok(FlowId(index))
     }
 
     fn add_flow(&mut self, host: HostId, flow: Flow, other: Option<usize>) {

@@ -40,6 +40,7 @@ const FIELDS: &[Field] = &[
     ("tcpi_reord_seen", |info, _| number(info.reord_seen)),
     ("tcpi_rcv_rtt", |info, _| micros(info.rcv_rtt)),
     ("tcpi_rcv_space", |info, _| number(info.rcv_space)),
+    ("SK_MEMINFO_RCVBUF", |info, _| i64::try_from(info.rcv_buf).unwrap_or(i64::MAX)),
     ("tcpi_data_segs_in", |info, _| number(info.data_segs_in)),
     ("tcpi_data_segs_out", |info, _| number(info.data_segs_out)),
     ("tcpi_delivered", |info, _| number(info.delivered_segments)),
