@@ -10,9 +10,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use socket2::SockRef;
 
 use super::meter::{Tally, own_cpu};
-use super::plan::{BUFFER_BYTES, Exchanges, MESSAGE_BYTES, Told, WARM_UP, Workload};
+use super::plan::{
+    BUFFER_BYTES, CONGESTION_CONTROL, Exchanges, MESSAGE_BYTES, Told, WARM_UP, Workload,
+};
 use crate::kernel_counters;
 use crate::payload::Payload;
 use crate::wan::bench::statistics::quantile;
@@ -92,6 +95,7 @@ impl Noticed {
 
 fn connect(server: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&server, PATIENCE)?;
+    SockRef::from(&stream).set_tcp_congestion(CONGESTION_CONTROL.as_bytes())?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;

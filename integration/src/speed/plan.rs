@@ -12,6 +12,11 @@ pub const BUFFER_BYTES: usize = 256 * 1024;
 /// How many bytes go back and forth in a ping-pong.
 pub const MESSAGE_BYTES: usize = 64;
 
+/// The congestion control of every kernel socket: Towpath's own default, whatever the machine's is.
+/// A socket is told, not its namespace, which may not have what the machine's administrator has not
+/// allowed to everyone.
+pub const CONGESTION_CONTROL: &str = "cubic";
+
 /// How long the client works before anything is counted: slow start is over by then.
 pub const WARM_UP: Duration = Duration::from_millis(500);
 

@@ -9,12 +9,13 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use socket2::SockRef;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use towpath::Stack;
 
 use super::meter::{self, Moment, Tally};
-use super::plan::{Outcome, Plan, Side, Told, Workload};
+use super::plan::{CONGESTION_CONTROL, Outcome, Plan, Side, Told, Workload};
 use super::server;
 use super::site::{self, Site};
 use crate::kernel_counters;
@@ -38,6 +39,10 @@ pub fn run(plan: &Plan) -> anyhow::Result<Outcome> {
         match plan.side {
             Side::Veth | Side::Loopback => {
                 let listener = TcpListener::bind(at).await?;
+                // Those that are accepted have it from the listener.
+                SockRef::from(&listener)
+                    .set_tcp_congestion(CONGESTION_CONTROL.as_bytes())
+                    .with_context(|| format!("the kernel's {CONGESTION_CONTROL}"))?;
                 let address = listener.local_addr()?;
                 let serving = server::accept_all(listener, plan.workload, Arc::clone(&tally));
                 measure(plan, &site, address, None, tally, serving).await
