@@ -24,5 +24,6 @@ pub mod scenario;
 pub mod scene;
 pub mod skip;
 pub mod socket_statistics;
+pub mod speed;
 pub mod wan;
 pub mod watched;

@@ -152,7 +152,7 @@ fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {
 }
 
 /// What a process prints until it ends, which it does within the limit.
-fn output_of(mut command: Command, limit: Duration) -> anyhow::Result<String> {
+pub(crate) fn output_of(mut command: Command, limit: Duration) -> anyhow::Result<String> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
     let mut stdout = child.stdout.take().context("the run's output")?;
     let reader = thread::spawn(move || {
