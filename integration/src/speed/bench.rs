@@ -49,9 +49,10 @@ pub struct Options {
     /// The MTU of the interfaces; loopback keeps its own.
     #[arg(long, default_value_t = 1500)]
     pub mtu: u32,
-    /// Which processors client and server may use [default: transfers split, ping-pong one].
-    #[arg(long, value_enum)]
-    pub pin: Option<Pinning>,
+    /// Which processors client and server may use, one table row each [default: transfers one and
+    /// split, ping-pong one].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub pin: Vec<Pinning>,
 }
 
 /// How many threads the client may have.
@@ -94,18 +95,13 @@ impl Record {
 impl Options {
     fn rows(&self) -> Vec<Row> {
         let all = if self.workloads.is_empty() { &Workload::ALL[..] } else { &self.workloads };
-        let row = |workload: Workload, flows| Row {
-            workload,
-            flows,
-            seconds: self.seconds,
-            mtu: self.mtu,
-            pin: self.pin.unwrap_or(workload.pinning()),
-        };
         let rows = |&workload: &Workload| -> Vec<Row> {
-            match workload {
-                Workload::Rr => vec![row(workload, 1)],
-                _ => self.flows.iter().map(|&flows| row(workload, flows)).collect(),
-            }
+            let pins = if self.pin.is_empty() { workload.pinnings() } else { &self.pin };
+            let flows: &[usize] = if workload == Workload::Rr { &[1] } else { &self.flows };
+            let (seconds, mtu) = (self.seconds, self.mtu);
+            let row = |flows, pin| Row { workload, flows, seconds, mtu, pin };
+            let of_flows = |&flows| pins.iter().map(move |&pin| row(flows, pin));
+            flows.iter().flat_map(of_flows).collect()
         };
         all.iter().flat_map(rows).collect()
     }
@@ -139,8 +135,8 @@ pub fn run_all(options: &Options, kind: Kind) -> anyhow::Result<Vec<Record>> {
                     .inspect_err(|error| eprintln!("speed: {side}: {error:#}"))
                     .ok();
                 let told = outcome.as_ref().map_or("failed".to_owned(), |it| figure(&row, it));
-                let (word, flows) = (row.workload.word(), row.flows);
-                eprintln!("{word} x{flows} {}/{}: {side}: {told}", rep + 1, options.reps);
+                let (word, flows, pin) = (row.workload.word(), row.flows, row.pin.word());
+                eprintln!("{word} x{flows} {pin} {}/{}: {side}: {told}", rep + 1, options.reps);
                 records.push(Record { row, side, rep, outcome });
             }
         }
@@ -235,14 +231,15 @@ fn write_figures(text: &mut String, row: &Row, runs: &[&Outcome], ratios: &[f64]
             None => cpu(run) * GIB / run.bytes as f64,
         })
     };
+    let servers = runs.iter().filter_map(|run| run.server_retransmitted).max();
     let _ = write!(
         text,
-        " | {:.3} | {:.3} | {:.3} | {:.1} | {:.0} + {:.0} | {:.0} ",
+        " | {:.3} | {:.3} | {:.3} | {:.1} | {} + {:.0} | {:.0} ",
         per(|run| run.machine_cpu),
         per(|run| run.server_cpu),
         per(|run| run.client.cpu),
         most(&|run| run.client.longest_wait_ms),
-        most(&|run| run.server_retransmitted as f64),
+        servers.map_or("-".to_owned(), |segments| segments.to_string()),
         most(&|run| run.client.retransmitted as f64),
         most(&|run| run.tx_dropped as f64),
     );
@@ -262,7 +259,7 @@ mod tests {
             flows: vec![1],
             sides: vec![Side::Veth, Side::TowpathPlain],
             mtu: 1500,
-            pin: None,
+            pin: vec![Pinning::Split],
         }
     }
 
@@ -274,7 +271,7 @@ mod tests {
             machine_cpu: 1.5,
             idle_baseline: 0.0,
             server_cpu: 0.5,
-            server_retransmitted: 0,
+            server_retransmitted: Some(0),
             tx_dropped: u64::from(rep),
         });
         Record { row: options().rows()[0], side, rep, outcome }

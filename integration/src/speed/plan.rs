@@ -45,12 +45,13 @@ impl Workload {
         }
     }
 
-    /// Where client and server run unless told otherwise: a transfer has a processor for either end,
-    /// a ping-pong is measured on one, so that no idle processor has to be woken.
-    pub fn pinning(self) -> Pinning {
+    /// Where client and server run unless told otherwise. A ping-pong is measured on one processor, so
+    /// that no idle one has to be woken. A transfer is measured both ways: with a processor for either
+    /// end, segments that the kernel sends over veth overtake each other now and then.
+    pub fn pinnings(self) -> &'static [Pinning] {
         match self {
-            Workload::Upload | Workload::Download => Pinning::Split,
-            Workload::Rr => Pinning::One,
+            Workload::Upload | Workload::Download => &[Pinning::One, Pinning::Split],
+            Workload::Rr => &[Pinning::One],
         }
     }
 }
@@ -65,11 +66,14 @@ pub enum Side {
     Loopback,
     /// Towpath's, over a TUN interface that carries plain packets.
     TowpathPlain,
+    /// The smallest TCP that answers, over the same interface.
+    ResponderPlain,
 }
 
 impl Side {
     /// All. The first is what the others are compared with.
-    pub const ALL: [Side; 3] = [Side::Veth, Side::Loopback, Side::TowpathPlain];
+    pub const ALL: [Side; 4] =
+        [Side::Veth, Side::Loopback, Side::TowpathPlain, Side::ResponderPlain];
 
     /// The word for it on a command line.
     pub fn word(self) -> &'static str {
@@ -77,6 +81,7 @@ impl Side {
             Side::Veth => "veth",
             Side::Loopback => "loopback",
             Side::TowpathPlain => "towpath-plain",
+            Side::ResponderPlain => "responder-plain",
         }
     }
 }
@@ -87,6 +92,7 @@ impl fmt::Display for Side {
             Side::Veth => "kernel, veth",
             Side::Loopback => "kernel, loopback",
             Side::TowpathPlain => "Towpath, plain",
+            Side::ResponderPlain => "responder, plain",
         })
     }
 }
@@ -169,8 +175,8 @@ pub struct Outcome {
     pub idle_baseline: f64,
     /// Of the server's process.
     pub server_cpu: f64,
-    /// Segments that the server sent again.
-    pub server_retransmitted: u64,
+    /// Segments that the server sent again; `None` where nobody counts them apart from the client's.
+    pub server_retransmitted: Option<u64>,
     /// Packets that found no room in the queues of the server's interfaces.
     pub tx_dropped: u64,
 }

@@ -1,7 +1,7 @@
 //! One run: the server in this process, in its namespace; the client in a process of its own, which
 //! says when the time that counts begins and ends.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use towpath::Stack;
 
 use super::meter::{self, Moment, Tally};
 use super::plan::{CONGESTION_CONTROL, Outcome, Plan, Side, Told, Workload};
+use super::responder;
 use super::server;
 use super::site::{self, Site};
 use crate::kernel_counters;
@@ -54,6 +55,20 @@ pub fn run(plan: &Plan) -> anyhow::Result<Outcome> {
                 let serving = server::accept_all(listener, plan.workload, Arc::clone(&tally));
                 measure(plan, &site, address, Some(stack), tally, serving).await
             }
+            Side::ResponderPlain => {
+                let tun = site::bare_interface(plan.mtu)?;
+                // It answers at any port.
+                let address = SocketAddr::new(site.server, 7);
+                let (mtu, workload) = (usize::try_from(plan.mtu)?, plan.workload);
+                let (ended, has_ended) = oneshot::channel();
+                let counted = Arc::clone(&tally);
+                thread::spawn(move || {
+                    // Only fails when the run is over.
+                    let _ = ended.send(responder::run(tun, mtu, workload, &counted));
+                });
+                let serving = async { has_ended.await.map_err(io::Error::other)? };
+                measure(plan, &site, address, None, tally, serving).await
+            }
         }
     })?;
     ensure!(outcome.bytes > 0, "nothing was transferred");
@@ -67,7 +82,7 @@ async fn measure(
     address: SocketAddr,
     stack: Option<Stack>,
     tally: Arc<Tally>,
-    serving: impl Future<Output = std::io::Result<()>>,
+    serving: impl Future<Output = io::Result<()>>,
 ) -> anyhow::Result<Outcome> {
     let start = Moment::now()?;
     tokio::time::sleep(BASELINE).await;
@@ -77,9 +92,9 @@ async fn measure(
     let mut client = start_client(plan, site, address)?;
     let stdout = client.stdout.take().context("the client's output")?;
     let (done, is_done) = oneshot::channel();
-    let workload = plan.workload;
+    let (workload, side) = (plan.workload, plan.side);
     thread::spawn(move || {
-        let watched = watch(stdout, client, stack.as_ref(), &tally);
+        let watched = watch(stdout, client, side, stack.as_ref(), &tally);
         // Only fails when the server failed before, and that is told.
         let _ = done.send(watched.map(|watched| watched.outcome(workload, idle)));
     });
@@ -113,18 +128,18 @@ struct Watched {
 struct Seen {
     moment: Moment,
     bytes: u64,
-    retransmitted: u64,
+    retransmitted: Option<u64>,
 }
 
 impl Seen {
-    fn now(stack: Option<&Stack>, tally: &Tally) -> anyhow::Result<Seen> {
-        let retransmitted = match stack {
-            Some(stack) => {
+    fn now(side: Side, stack: Option<&Stack>, tally: &Tally) -> anyhow::Result<Seen> {
+        let retransmitted = match (stack, side) {
+            (Some(stack), _) => {
                 let counters = stack.counters();
-                let found = counters.iter().find(|(name, _)| *name == "TcpRetransSegs");
-                found.context("Towpath counts no TcpRetransSegs")?.1
+                counters.iter().find(|(name, _)| *name == "TcpRetransSegs").map(|(_, it)| it)
             }
-            None => kernel_counters::read("Tcp", "RetransSegs"),
+            (None, Side::Veth) => Some(kernel_counters::read("Tcp", "RetransSegs")),
+            (None, _) => None,
         };
         Ok(Seen { moment: Moment::now()?, bytes: tally.bytes(), retransmitted })
     }
@@ -133,15 +148,16 @@ impl Seen {
 fn watch(
     stdout: ChildStdout,
     mut client: Child,
+    side: Side,
     stack: Option<&Stack>,
     tally: &Tally,
 ) -> anyhow::Result<Watched> {
     let mut lines = BufReader::new(stdout).lines();
     let mut line = || lines.next().context("the client ended early")?.context("the client's words");
     ensure!(line()? == "begin", "the client did not begin");
-    let before = Seen::now(stack, tally)?;
+    let before = Seen::now(side, stack, tally)?;
     ensure!(line()? == "end", "the client did not end");
-    let after = Seen::now(stack, tally)?;
+    let after = Seen::now(side, stack, tally)?;
     let told = line()?;
     let told =
         serde_json::from_str(&told).with_context(|| format!("the client's report: {told}"))?;
@@ -165,7 +181,7 @@ impl Watched {
             machine_cpu: machine - idle * seconds,
             idle_baseline: idle,
             server_cpu: (after.moment.own - before.moment.own).as_secs_f64(),
-            server_retransmitted: after.retransmitted - before.retransmitted,
+            server_retransmitted: after.retransmitted.zip(before.retransmitted).map(|(b, a)| b - a),
             tx_dropped: after.moment.tx_dropped - before.moment.tx_dropped,
             client: told,
         }

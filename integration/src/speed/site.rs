@@ -5,11 +5,14 @@
 //! veth      server 10.77.0.2 --- veth pair --- 10.77.0.1 client in a namespace of its own
 //! loopback  server and client at 127.0.0.1
 //! towpath   Towpath 10.77.0.2 --- towpath0 --- 10.77.0.1 client in the server's namespace
+//! responder as Towpath
 //! ```
 //!
 //! All of it goes with the process.
 
+use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
 
 use anyhow::Context;
 use towpath::{Stack, TunConfig, TunDevice};
@@ -41,7 +44,9 @@ impl Site {
         here.ip("link set lo up");
         match plan.side {
             Side::Loopback => Site { server: Ipv4Addr::LOCALHOST.into(), client: None },
-            Side::TowpathPlain => Site { server: SERVER.into(), client: None },
+            Side::TowpathPlain | Side::ResponderPlain => {
+                Site { server: SERVER.into(), client: None }
+            }
             Side::Veth => {
                 let client = Network::create();
                 let (mtu, path) = (plan.mtu, client.path());
@@ -64,11 +69,24 @@ impl Site {
 ///
 /// When there is no interface, or the stack does not take it.
 pub fn stack(mtu: u32) -> anyhow::Result<Stack> {
-    let interface = TunConfig::new("towpath0").create().mtu(mtu).address(CLIENT.into(), 24);
-    let device = TunDevice::open(interface).context("opening Towpath's interface")?;
+    let stack = Stack::builder().device(interface(mtu)?).address(format!("{SERVER}/24"));
+    stack.default_route().build().context("building the stack")
+}
+
+/// The same interface as a file that does not block, for who is no stack.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn bare_interface(mtu: u32) -> anyhow::Result<File> {
+    Ok(interface(mtu)?.as_fd().try_clone_to_owned()?.into())
+}
+
+fn interface(mtu: u32) -> anyhow::Result<TunDevice> {
+    let config = TunConfig::new("towpath0").create().mtu(mtu).address(CLIENT.into(), 24);
+    let device = TunDevice::open(config).context("opening the TUN interface")?;
     for warning in device.warnings() {
         eprintln!("speed: {warning}");
     }
-    let stack = Stack::builder().device(device).address(format!("{SERVER}/24")).default_route();
-    stack.build().context("building the stack")
+    Ok(device)
 }
